@@ -1,0 +1,1 @@
+"""Turns samples into alerts: the fleet state, PromQL as vector operations, alert states, rule packs."""

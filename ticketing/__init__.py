@@ -1,0 +1,1 @@
+"""Turns alerts into incidents: decisions, timeline, storage, the web pages."""
