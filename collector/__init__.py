@@ -1,1 +1,1 @@
-"""Receives, keeps and distributes: ingest, log, register, history, Prometheus in and out, and the composition of it all."""
+"""Receives, keeps and distributes: ingest, log, register, history, Prometheus in and out; puts it all together."""
