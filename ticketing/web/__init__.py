@@ -1,0 +1,1 @@
+"""The pages: queue, incident, devices; server-rendered, live by server-sent events."""

@@ -1,0 +1,95 @@
+"""What the pages need from elsewhere: devices, their health, graphs. The collector gives it, the pages only read.
+
+Every method takes the viewer's scope and answers for that scope alone: a device of another customer is None, is not
+listed and is not counted. The methods are called from worker threads, several at once, and must not block for long.
+Words that people read (labels, facts) are data: they are shown as given, escaped by the pages.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ticketing.incident import Incident
+from ticketing.store import Scope
+
+Level = Literal["ok", "warning", "critical", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A watched device as the register and the fleet know it now."""
+
+    id: int
+    customer: str  # slug
+    site: str  # slug
+    name: str
+    klass: str  # desktop|server|network|ups|printer
+    role: str = ""
+    os: str = ""
+    version: str = ""  # of the agent
+    alive: bool = False  # heard within three of its intervals
+    excused: str = ""  # while an announced absence runs: its reason (stop|restart|update|shutdown|sleep), else ""
+    last_seen: float | None = None  # Unix seconds, None: never
+    facts: Sequence[tuple[str, str]] = ()  # more of the register, in the order shown: ("Model", "PowerEdge R740")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value of a device's health, such as CPU 12 %."""
+
+    label: str  # "CPU", "Memory", "/var", "D:"
+    value: float  # in `unit`; NaN: no value now
+    unit: str  # "%", "B", "B/s", "s", "°C", "" (a plain number)
+    fraction: float | None = None  # 0…1 of the whole where there is a whole: drawn as a bar
+    level: Level = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The value that an incident is about, around the fault; oldest first."""
+
+    times: Sequence[float]  # Unix seconds
+    values: Sequence[float]  # as long as times; NaN: a gap
+    unit: str  # as in Reading
+    title: str = ""  # what is drawn: "Free space on D:"
+    threshold: float | None = None
+    above: bool = True  # the fault is above (True) or below (False) the threshold
+    normal: float | None = None  # what is usual here
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How the part of the fleet that a viewer may see is doing, and whether the collector itself is well."""
+
+    devices: int
+    alive: int
+    excused: int  # not alive, absence announced
+    judged_at: float | None  # when the rules were last evaluated, Unix seconds
+    problem: str = ""  # one sentence if the collector itself is unwell
+
+    @property
+    def silent(self) -> int:
+        """Devices that are neither alive nor excused."""
+        return max(0, self.devices - self.alive - self.excused)
+
+
+class Sources(Protocol):
+    """Given to `ticketing.web.app.routes` by the collector."""
+
+    def devices(self, scope: Scope) -> Sequence[DeviceView]:
+        """Return every device in scope; cheap (no readings), in any order."""
+
+    def device(self, scope: Scope, device_id: int) -> DeviceView | None:
+        """Return one device, None if it does not exist in this scope."""
+
+    def find(self, scope: Scope, customer: str, site: str, name: str) -> DeviceView | None:
+        """Return the device that an incident names, None if the register does not know it in this scope."""
+
+    def health(self, scope: Scope, device_ids: Sequence[int]) -> Mapping[int, Sequence[Reading]]:
+        """Return the readings of the devices that one page shows (at most 200); ids outside the scope are left out."""
+
+    def graph(self, scope: Scope, incident: Incident) -> Graph | None:
+        """Return the incident's value around its fault, at most 2,000 points; None if there is nothing to draw."""
+
+    def summary(self, scope: Scope) -> Summary:
+        """Return the fleet's health; called for every page, so it must be cheap."""
