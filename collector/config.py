@@ -1,0 +1,173 @@
+"""The collector's configuration: one YAML file, `DATA/watchdesk.yml`, read once.
+
+Every key has a default; an unknown key or a value of the wrong type is an error that names its line.
+"""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from collector.errors import ConfigError
+
+FILE_NAME = "watchdesk.yml"
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the file."""
+
+
+class Agents(_Section, frozen=True):
+    """Where agents report."""
+
+    listen: str = "127.0.0.1:8081"
+    tls: bool = True
+    url: str = ""  # what enrolment tokens carry; by default made from `listen`
+    names: list[str] = []  # further host names and addresses for the certificate
+    interval: float = 10.0  # seconds between an agent's samples
+    max_connections: int = 20_000
+    linger: float = 0.005  # seconds that a commit waits for more batches to share it
+
+
+class Web(_Section, frozen=True):
+    """The pages, /metrics and the service discovery."""
+
+    listen: str = "127.0.0.1:8080"
+    tls: bool | None = None  # null: as soon as it listens on anything but loopback
+    names: list[str] = []
+
+
+class LogLimits(_Section, frozen=True):
+    """How much of the log is kept when every consumer has read it."""
+
+    max_bytes: int = 2 << 30
+    segment_bytes: int = 64 << 20
+
+
+class HistoryLimits(_Section, frozen=True):
+    """How long the samples of the recent days are kept."""
+
+    days: float = 7.0
+    chunk_minutes: float = 10.0
+
+
+class RuleSources(_Section, frozen=True):
+    """Which rules are evaluated: the packs that come with Watchdesk, and the provider's own files."""
+
+    packs: list[str] | None = None  # null: all of them
+    directory: str = "rules"  # *.yml in it are loaded too; relative to the data folder
+    snapshot_seconds: float = 60.0
+
+
+class Config(_Section, frozen=True):
+    """All of the configuration."""
+
+    database: str = ""  # an SQLAlchemy URL; by default DATA/watchdesk.db
+    database_file: str = ""  # a file in the data folder with that URL, where it holds a password
+    agents: Agents = msgspec.field(default_factory=Agents)
+    web: Web = msgspec.field(default_factory=Web)
+    log: LogLimits = msgspec.field(default_factory=LogLimits)
+    history: HistoryLimits = msgspec.field(default_factory=HistoryLimits)
+    rules: RuleSources = msgspec.field(default_factory=RuleSources)
+
+    def database_url(self, data: Path) -> str:
+        """Return the URL of the database.
+
+        Raises:
+            ConfigError: `database_file` cannot be read.
+        """
+        if self.database_file:
+            try:
+                return (data / self.database_file).read_text().strip()
+            except OSError as error:
+                raise ConfigError(f"database_file: {error.strerror}: {data / self.database_file}.") from error
+        return self.database or f"sqlite:///{(data / 'watchdesk.db').absolute()}"
+
+
+def load(path: Path) -> Config:
+    """Return the configuration of a file, or the defaults if there is none.
+
+    Raises:
+        ConfigError: the file cannot be read, is no YAML, or has a key or value that is not known.
+    """
+    if not path.exists():
+        return Config()
+    try:
+        text = path.read_text()
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: not YAML: {error.problem}.") from error
+    try:
+        config = msgspec.convert(content or {}, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}:{_line_of(root, str(error))}: {error}.") from error
+    for key, listen in (("agents.listen", config.agents.listen), ("web.listen", config.web.listen)):
+        _check_listen(path, key, listen)
+    return config
+
+
+def _line_of(root: yaml.Node | None, message: str) -> int:
+    """Return the line that a message of msgspec speaks of: its path ends in "at `$.agents.listen`"."""
+    where = re.search(r"at `\$\.?(.*)`$", message)
+    unknown = re.search(r"unknown field `(.*?)`", message)
+    names = [name for name in re.split(r"[.\[\]]+", where[1] if where else "") if name]
+    node, line = root, 1
+    for name in [*names, *([unknown[1]] if unknown else [])]:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == name:
+                    node, line = value, key.start_mark.line + 1
+    return line
+
+
+def _check_listen(path: Path, key: str, listen: str) -> None:
+    try:
+        address(listen)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {key} is {listen!r}; it takes ADDRESS:PORT, such as 0.0.0.0:8080.") from error
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Return (IP address, port) of `ADDRESS:PORT`; IPv6 addresses stand in brackets.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, _, port = listen.rpartition(":")
+    host = str(ip_address(host.strip("[]")))
+    number = int(port)
+    if not 0 <= number < 65536:
+        raise ValueError(listen)
+    return host, number
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can reach `ADDRESS:PORT`."""
+    return ip_address(address(listen)[0]).is_loopback
+
+
+def with_ports(config: Config, port: int) -> Config:
+    """Return the configuration with the pages on `port` and the agents on the port after it, on the same addresses."""
+    web, agents = address(config.web.listen)[0], address(config.agents.listen)[0]
+    return msgspec.structs.replace(
+        config,
+        web=msgspec.structs.replace(config.web, listen=_listen(web, port)),
+        agents=msgspec.structs.replace(config.agents, listen=_listen(agents, port + 1)),
+    )
+
+
+def _listen(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def to_yaml(config: Config) -> str:
+    """Return the configuration as YAML, every key with the value that is in force; a password is not shown."""
+    plain = msgspec.to_builtins(config)
+    plain["database"] = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", config.database)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)

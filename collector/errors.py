@@ -1,0 +1,49 @@
+"""What can go wrong in the collector.
+
+CollectorError              says in one sentence what is wrong and what to do
+├── ConfigError             the configuration file, with its line
+├── StartError              a port is taken, a folder is not writable, the database is of another version …
+├── LogError                the log could not take records: nothing of them was acknowledged
+├── RegisterError           a customer, site, device or token that cannot be made or found
+└── Refusal                 a request that gets an HTTP status and a sentence
+"""
+
+
+class CollectorError(Exception):
+    """The root; `str()` of it is one sentence for people."""
+
+
+class ConfigError(CollectorError):
+    """The configuration cannot be used; the message names file and line."""
+
+
+class StartError(CollectorError):
+    """The collector cannot start; the message says what to do."""
+
+
+class LogError(CollectorError):
+    """Records could not be made durable; none of them may be acknowledged."""
+
+
+class RegisterError(CollectorError):
+    """A customer, site, device or token that cannot be made or found."""
+
+
+class Refusal(CollectorError):
+    """A request that is not taken.
+
+    Attributes:
+        status: the HTTP status.
+        path: where in the request the fault is, such as `$.frames[2].rows`; empty if nowhere.
+        need: schemas that must be sent first (status 409 only).
+        retry_after: seconds after which the same request may be sent again (status 429 and 503 only).
+    """
+
+    def __init__(
+        self, status: int, message: str, *, path: str = "", need: tuple[int, ...] = (), retry_after: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.path = path
+        self.need = need
+        self.retry_after = retry_after

@@ -1,0 +1,1 @@
+"""Takes what agents send: authenticated, bounded, told apart from what was taken before, durable before the answer."""

@@ -1,0 +1,147 @@
+"""Decides what of a push is taken: the checks of each frame, and which frames were taken before."""
+
+import struct
+from dataclasses import dataclass, field
+from math import isfinite
+
+from agent import wire
+from agent.wire import Kind
+from collector.errors import Refusal
+from collector.ingest.messages import Goodbye, Hello, decode
+from collector.log.record import RecordKind, encode
+from collector.register import Device
+
+MAX_EPOCHS = 4  # of a device that are told apart: a reinstalled agent begins a new one
+SKEW_TOLERANCE = 2.0  # seconds that a clock may be off before its times are corrected
+_TIMES = [struct.Struct(f"<{rows}d") for rows in range(wire.MAX_ROWS + 1)]
+
+Marks = dict[int, int]  # epoch → the highest seq that was taken
+
+
+@dataclass(slots=True)
+class Sender:
+    """A device that may report, and what was taken of it."""
+
+    device: Device
+    marks: Marks = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What of a push goes into the log: records, and how to take it back if they cannot be made durable."""
+
+    records: list[bytes]
+    sender: Sender
+    before: Marks
+    values: int = 0
+
+
+class Intake:
+    """The checks between a request and the log.
+
+    Attributes:
+        schemas: the number of columns of each schema that is known, by its id.
+    """
+
+    def __init__(self) -> None:
+        self.schemas: dict[int, int] = {}
+
+    def take(self, sender: Sender, body: bytes, *, sent: float | None, now: float) -> Taken:
+        """Return the records for the log; frames that were taken before are passed over.
+
+        All or nothing: after a Refusal nothing of the body was taken.
+
+        Raises:
+            Refusal: 400 for a malformed body, 409 for rows of schemas that are not known.
+        """
+        skew = _skew(sent, now)
+        taken = Taken([], sender, dict(sender.marks))
+        marks = dict(sender.marks)
+        schemas: dict[int, int] = {}
+        need: list[int] = []
+        try:
+            for number, frame in enumerate(wire.frames(body)):
+                path = f"$.frames[{number}]"
+                if frame.kind == Kind.SCHEMA:
+                    schema, columns = _schema(body, frame, path)
+                    new = schema not in self.schemas and schema not in schemas
+                    schemas[schema] = columns
+                else:
+                    new = _is_new(marks, frame, path)
+                    if frame.kind == Kind.ROWS:
+                        rows = wire.read_rows(body, frame, path)
+                        known = self.schemas.get(rows.schema) or schemas.get(rows.schema)
+                        _check_rows(body, rows, known, path)
+                        if known is None:
+                            need.append(rows.schema)
+                        taken.values += rows.rows * rows.columns
+                    else:
+                        _check_message(body, frame, path)
+                if new:
+                    whole = body[frame.start - wire.HEADER.size : frame.end]
+                    taken.records.append(encode(RecordKind.FRAME, sender.device.id, now, skew, whole))
+        except wire.WireError as error:
+            raise Refusal(400, error.message, path=error.path) from error
+        if need:
+            raise Refusal(409, "rows of a schema that is not known", need=tuple(dict.fromkeys(need)))
+        self.schemas.update(schemas)
+        sender.marks = marks
+        return taken
+
+    def take_back(self, taken: Taken) -> None:
+        """Undo `take` for a push whose records did not become durable: the device will send it again."""
+        self.schemas.clear()  # some may not be in the log; agents are asked for them anew
+        for epoch, seq in taken.before.items():
+            taken.sender.marks[epoch] = min(taken.sender.marks.get(epoch, seq), seq)
+        for epoch in set(taken.sender.marks) - set(taken.before):
+            del taken.sender.marks[epoch]
+
+
+def remember(marks: Marks, epoch: int, seq: int) -> None:
+    """Note that a frame was taken; only the latest epochs are kept."""
+    marks[epoch] = seq
+    if len(marks) > MAX_EPOCHS:
+        del marks[min(marks)]
+
+
+def _is_new(marks: Marks, frame: wire.Frame, path: str) -> bool:
+    if not frame.seq or not frame.epoch:
+        raise wire.WireError(f"{path}.seq", "epoch and seq begin at 1")
+    known = marks.get(frame.epoch)
+    if known is None and len(marks) == MAX_EPOCHS and frame.epoch < min(marks):
+        return False  # older than all that is remembered: taken, or lost, long ago
+    if known is not None and frame.seq <= known:
+        return False
+    remember(marks, frame.epoch, frame.seq)
+    return True
+
+
+def _schema(body: bytes, frame: wire.Frame, path: str) -> tuple[int, int]:
+    payload = body[frame.start : frame.end]
+    return wire.schema_id(payload), len(wire.read_schema(payload, path))
+
+
+def _check_rows(body: bytes, rows: wire.Rows, columns: int | None, path: str) -> None:
+    if columns is not None and columns != rows.columns:
+        raise wire.WireError(f"{path}.columns", f"{rows.columns} columns, the schema has {columns}")
+    for time in _TIMES[rows.rows].unpack_from(body, rows.times):
+        if not (isfinite(time) and 0 <= time < 1e11):
+            raise wire.WireError(f"{path}.times", f"{time} is no time")
+
+
+def _check_message(body: bytes, frame: wire.Frame, path: str) -> None:
+    payload = body[frame.start : frame.end]
+    if frame.kind == Kind.HELLO:
+        decode(payload, Hello, path)
+    elif frame.kind == Kind.GOODBYE:
+        decode(payload, Goodbye, path)
+    else:
+        raise wire.WireError(f"{path}.kind", f"{frame.kind} is no kind of frame that is taken")
+
+
+def _skew(sent: float | None, now: float) -> float:
+    """Return what to add to the sender's times; a difference that the network may have made is none."""
+    if sent is None:
+        return 0.0
+    skew = now - sent
+    return skew if abs(skew) > SKEW_TOLERANCE else 0.0

@@ -1,0 +1,65 @@
+"""Records of the log, and the groups in which they are made durable.
+
+A group is a frame of the wire protocol (kind GROUP): its epoch is a random number of the log, which no device can
+know and so none can forge a group inside its own data; its seq is the number of its first record. Its payload is
+the records, each a header and a body padded to 8 bytes.
+"""
+
+import struct
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from agent import wire
+
+HEADER: Final = struct.Struct("<IB3xI4xdd")
+COUNT: Final = struct.Struct("<Q")
+MAX_GROUP: Final = 64 << 20
+_PADDING: Final = [bytes(-n % 8) for n in range(8)]
+
+
+class RecordKind(IntEnum):
+    """What a record's body is."""
+
+    FRAME = 1  # one frame of the wire protocol, from `device`
+    TICK = 2  # empty: the rules are evaluated as of `received`
+    DEVICE = 3  # JSON: the target labels of `device`; null when it was retired
+    RULES = 4  # JSON: file name → text of the rule files that hold from here on
+    START = 5  # empty: the collector began to listen
+
+
+class Record(NamedTuple):
+    """One entry of the log.
+
+    `received` is the collector's clock; `skew` is what must be added to the sender's times to have them on that
+    clock. `number` counts all records of the log from 1.
+    """
+
+    number: int
+    kind: int
+    device: int
+    received: float
+    skew: float
+    body: bytes
+
+
+def encode(kind: int, device: int, received: float, skew: float, body: bytes) -> bytes:
+    """Return a record as it stands in a group."""
+    return HEADER.pack(len(body), kind, device, received, skew) + body + _PADDING[len(body) & 7]
+
+
+def encode_group(log_id: int, first: int, records: list[bytes]) -> bytes:
+    """Return the frame that makes `records` durable together; `first` is the number of the first."""
+    return wire.encode(wire.Kind.GROUP, log_id, first, COUNT.pack(len(records)) + b"".join(records))
+
+
+def decode_group(buffer: bytes, frame: wire.Frame) -> list[Record]:
+    """Return the records of a sound group."""
+    (count,) = COUNT.unpack_from(buffer, frame.start)
+    at = frame.start + COUNT.size
+    records = []
+    for number in range(frame.seq, frame.seq + count):
+        length, kind, device, received, skew = HEADER.unpack_from(buffer, at)
+        at += HEADER.size
+        records.append(Record(number, kind, device, received, skew, buffer[at : at + length]))
+        at += length + (-length & 7)
+    return records

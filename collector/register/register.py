@@ -1,0 +1,256 @@
+"""Customers, sites, devices, and the tokens with which devices enrol and report."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Engine, Select, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from collector.errors import RegisterError
+from collector.register.models import CustomerRow, DeviceRow, DeviceTokenRow, EnrolTokenRow, SiteRow
+
+CLASSES = ("desktop", "server", "network", "ups", "printer")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the register."""
+
+    id: int
+    customer: str
+    site: str
+    name: str
+    kind: str  # one of CLASSES
+    role: str
+    os: str
+    enrolled_at: float
+    retired_at: float | None
+
+    @property
+    def instance(self) -> str:
+        """The name that is unique in the whole fleet."""
+        return f"{self.name}.{self.site}.{self.customer}"
+
+    def labels(self, job: str = "agent") -> dict[str, str]:
+        """Return the target labels of the device's series."""
+        labels = {
+            "instance": self.instance,
+            "job": job,
+            "customer": self.customer,
+            "site": self.site,
+            "class": self.kind,
+        }
+        return {**labels, "role": self.role} if self.role else labels
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device that has just enrolled, and the token it reports with: shown this once."""
+
+    device: Device
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolToken:
+    """An enrolment token, without its secret."""
+
+    id: int
+    customer: str
+    site: str
+    kind: str
+    expires_at: float
+    uses_left: int
+    revoked_at: float | None
+
+
+class Register:
+    """The register in the database. Several processes may use it at once; constraints settle their races."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def devices(self, *, retired: bool = False) -> list[Device]:
+        """Return the devices, by customer, site and name; the retired ones only if asked for."""
+        query = _devices().order_by(CustomerRow.slug, SiteRow.slug, DeviceRow.name)
+        if not retired:
+            query = query.where(DeviceRow.retired_at.is_(None))
+        with Session(self._engine) as session:
+            return [_device(*row) for row in session.execute(query)]
+
+    def device_by_instance(self, instance: str) -> Device | None:
+        """Return the live device of this `host.site.customer`."""
+        return next((device for device in self.devices() if device.instance == instance), None)
+
+    def credentials(self) -> dict[str, Device]:
+        """Return the live device behind each token that is not revoked, by the token's SHA-256 in hex."""
+        query = (
+            _devices()
+            .add_columns(DeviceTokenRow.hash)
+            .join(DeviceTokenRow, DeviceTokenRow.device_id == DeviceRow.id)
+            .where(DeviceTokenRow.revoked_at.is_(None), DeviceRow.retired_at.is_(None))
+        )
+        with Session(self._engine) as session:
+            return {row[-1]: _device(*row[:-1]) for row in session.execute(query)}
+
+    def create_enrol_token(
+        self, customer: str, site: str, *, now: float, life: float = 3600, uses: int = 1, kind: str = "", role: str = ""
+    ) -> str:
+        """Return the secret of a new enrolment token for a site, which is made if it is not there.
+
+        Raises:
+            RegisterError: a name or class that is not valid.
+        """
+        if kind and kind not in CLASSES:
+            raise RegisterError(f"{kind!r} is no class of devices; there are {', '.join(CLASSES)}.")
+        secret = secrets.token_urlsafe(32)
+        with Session(self._engine) as session, session.begin():
+            row = EnrolTokenRow(
+                hash=digest(secret),
+                site_id=_site(session, customer, site).id,
+                kind=kind,
+                role=role,
+                created_at=now,
+                expires_at=now + life,
+                uses_left=uses,
+            )
+            session.add(row)
+        return secret
+
+    def enrol_tokens(self) -> list[EnrolToken]:
+        """Return all enrolment tokens, the newest first."""
+        query = (
+            select(EnrolTokenRow, SiteRow.slug, CustomerRow.slug)
+            .join(SiteRow, EnrolTokenRow.site_id == SiteRow.id)
+            .join(CustomerRow, SiteRow.customer_id == CustomerRow.id)
+            .order_by(EnrolTokenRow.id.desc())
+        )
+        with Session(self._engine) as session:
+            return [
+                EnrolToken(row.id, customer, site, row.kind, row.expires_at, row.uses_left, row.revoked_at)
+                for row, site, customer in session.execute(query)
+            ]
+
+    def revoke_enrol_token(self, token: int, now: float) -> None:
+        """Make an enrolment token useless.
+
+        Raises:
+            RegisterError: there is none of this number, or it is revoked already.
+        """
+        with Session(self._engine) as session, session.begin():
+            if not _changed(
+                session, EnrolTokenRow, EnrolTokenRow.id == token, EnrolTokenRow.revoked_at.is_(None), revoked_at=now
+            ):
+                raise RegisterError(f"There is no enrolment token {token} that could be revoked.")
+
+    def enrol(self, secret: str, hostname: str, *, os: str, kind: str, now: float) -> NewDevice:
+        """Put a device into the register with one use of an enrolment token.
+
+        Raises:
+            PermissionError: the token is unknown, expired, used up or revoked; which of them is not told.
+            RegisterError: a live device of this name is there already; the token keeps its use.
+        """
+        token = "wdd_" + secrets.token_urlsafe(32)
+        with _transaction(
+            self._engine, f"A device named {slug(hostname)} is enrolled at this site already."
+        ) as session:
+            usable = (
+                EnrolTokenRow.hash == digest(secret),
+                EnrolTokenRow.uses_left > 0,
+                EnrolTokenRow.expires_at > now,
+                EnrolTokenRow.revoked_at.is_(None),
+            )
+            if not _changed(session, EnrolTokenRow, *usable, uses_left=EnrolTokenRow.uses_left - 1):
+                raise PermissionError("This enrolment token is not valid, or no longer.")
+            grant = session.scalars(select(EnrolTokenRow).where(EnrolTokenRow.hash == digest(secret))).one()
+            row = DeviceRow(
+                site_id=grant.site_id,
+                name=slug(hostname),
+                kind=grant.kind or (kind if kind in CLASSES else "server"),
+                role=grant.role,
+                os=os,
+                enrolled_at=now,
+            )
+            session.add(row)
+            session.flush()
+            session.add(DeviceTokenRow(hash=digest(token), device_id=row.id, created_at=now))
+            device = _device(*session.execute(_devices().where(DeviceRow.id == row.id)).one())
+        return NewDevice(device, token)
+
+    def retire(self, device: int, now: float) -> None:
+        """Take a device out of the register and revoke its tokens; again has no effect."""
+        with Session(self._engine) as session, session.begin():
+            _changed(session, DeviceRow, DeviceRow.id == device, DeviceRow.retired_at.is_(None), retired_at=now)
+            _changed(
+                session,
+                DeviceTokenRow,
+                DeviceTokenRow.device_id == device,
+                DeviceTokenRow.revoked_at.is_(None),
+                revoked_at=now,
+            )
+
+
+def digest(secret: str) -> str:
+    """Return what is stored of a token: a random token of 256 bits needs no salt and no stretching."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def slug(name: str) -> str:
+    """Return a name as it stands in `instance`: lower case, letters, digits and dashes, at most 63.
+
+    Raises:
+        RegisterError: nothing is left of it.
+    """
+    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].rstrip("-")
+    if not short:
+        raise RegisterError(f"{name!r} cannot be a name: it has no letter and no digit.")
+    return short
+
+
+def _devices() -> Select[DeviceRow, str, str]:
+    return (
+        select(DeviceRow, SiteRow.slug, CustomerRow.slug)
+        .join(SiteRow, DeviceRow.site_id == SiteRow.id)
+        .join(CustomerRow, SiteRow.customer_id == CustomerRow.id)
+    )
+
+
+def _device(row: DeviceRow, site: str, customer: str) -> Device:
+    return Device(row.id, customer, site, row.name, row.kind, row.role, row.os, row.enrolled_at, row.retired_at)
+
+
+def _site(session: Session, customer: str, site: str) -> SiteRow:
+    """Return the site, made with its customer where they are not there."""
+    owner = session.scalars(select(CustomerRow).where(CustomerRow.slug == slug(customer))).one_or_none()
+    if owner is None:
+        owner = CustomerRow(slug=slug(customer), name=customer[:200])
+        session.add(owner)
+        session.flush()
+    query = select(SiteRow).where(SiteRow.customer_id == owner.id, SiteRow.slug == slug(site))
+    found = session.scalars(query).one_or_none()
+    if found is None:
+        found = SiteRow(customer_id=owner.id, slug=slug(site), name=site[:200])
+        session.add(found)
+        session.flush()
+    return found
+
+
+def _changed(session: Session, table: type, *where: ColumnElement[bool], **values: object) -> bool:
+    """Update the rows that are as `where` says, in one statement; whether there was one."""
+    result = session.execute(update(table).where(*where).values(**values).execution_options(synchronize_session=False))
+    return bool(getattr(result, "rowcount", 0))
+
+
+@contextmanager
+def _transaction(engine: Engine, conflict: str) -> Iterator[Session]:
+    """Give a session whose commit turns a broken constraint into a RegisterError with these words."""
+    try:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+    except IntegrityError as error:
+        raise RegisterError(conflict) from error
