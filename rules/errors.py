@@ -1,15 +1,15 @@
 """What can be wrong with rules, and where.
 
-    RuleError
-    ├── PromQLError          an expression that Prometheus would refuse: message, position in the expression
-    ├── EvaluationError      an expression that cannot be evaluated on this data (many-to-many, a limit)
-    ├── TemplateError        a template that does not parse, or fails when it is expanded
-    ├── FileError            a file that is wrong at a line: file, line, message
-    │   ├── RuleFileError    a rule file
-    │   ├── TestFileError    a unit-test file of rules
-    │   └── TableError       a table of thresholds or a list of baselines
-    ├── SampleError          samples in OpenMetrics text that cannot be read: line, message
-    └── StateError           a dump of the engine that is not one, or of another version
+RuleError
+├── PromQLError          an expression that Prometheus would refuse: message, position in the expression
+├── EvaluationError      an expression that cannot be evaluated on this data (many-to-many, a limit)
+├── TemplateError        a template that does not parse, or fails when it is expanded
+├── FileError            a file that is wrong at a line: file, line, message
+│   ├── RuleFileError    a rule file
+│   ├── TestFileError    a unit-test file of rules
+│   └── TableError       a table of thresholds or a list of baselines
+├── SampleError          samples in OpenMetrics text that cannot be read: line, message
+└── StateError           a dump of the engine that is not one, or of another version
 """
 
 from __future__ import annotations
