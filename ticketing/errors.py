@@ -1,0 +1,39 @@
+"""The errors of this package.
+
+TicketingError
+ ├── Conflict              somebody else changed the incident meanwhile; look again and decide anew
+ ├── Refused               the action does not fit the incident's state; the message says why
+ ├── Unavailable           the database did not answer in time, or is locked; try again later
+ └── AccountError          a user cannot be made or changed so; the message says why
+      └── Throttled        too many failed logins; `retry_after` seconds
+"""
+
+from __future__ import annotations
+
+
+class TicketingError(Exception):
+    """Any error that this package raises on purpose."""
+
+
+class Conflict(TicketingError):
+    """The incident has another version than the caller saw."""
+
+
+class Refused(TicketingError):
+    """The action is not possible in the incident's state."""
+
+
+class Unavailable(TicketingError):
+    """The database is locked, down or restarting; nothing was written."""
+
+
+class AccountError(TicketingError):
+    """A user cannot be created or changed as asked."""
+
+
+class Throttled(AccountError):
+    """Too many failed logins for this user or from this address."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"Too many failed logins; try again in {retry_after:.0f} s")
+        self.retry_after = retry_after

@@ -1,0 +1,171 @@
+"""The tables. Times are Unix seconds (UTC) as doubles, so that both databases hold exactly what Python holds.
+
+Row classes only map; what happens to an incident is decided in `decide.py` and `work.py` and written by `store.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import JSON, BigInteger, Boolean, Double, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# SQLite numbers rows by itself only where the column is exactly INTEGER PRIMARY KEY.
+Id = BigInteger().with_variant(Integer, "sqlite")
+# Keys are compared and sorted as code points on both databases.
+Key = String(255).with_variant(String(255, collation="C"), "postgresql")
+_OPEN: Final = text("resolved_at IS NULL")
+
+
+class Base(DeclarativeBase):
+    """The tables of the ticketing part."""
+
+    metadata = MetaData(naming_convention=_NAMING)
+
+
+class IncidentRow(Base):
+    """An incident; the columns are the members of `incident.Incident`."""
+
+    __tablename__ = "incidents"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    customer: Mapped[str] = mapped_column(String(64))
+    site: Mapped[str] = mapped_column(String(64))
+    device: Mapped[str] = mapped_column(String(255))
+    klass: Mapped[str] = mapped_column(String(32))
+    alertname: Mapped[str] = mapped_column(String(128))
+    key: Mapped[str] = mapped_column(Key)
+    labels: Mapped[dict[str, str]] = mapped_column(JSON)
+    annotations: Mapped[dict[str, str]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(16))
+    severity: Mapped[str] = mapped_column(String(16))
+    impact: Mapped[int] = mapped_column(Integer)
+    urgency: Mapped[int] = mapped_column(Integer)
+    priority: Mapped[int] = mapped_column(Integer)
+    value: Mapped[float | None] = mapped_column(Double)
+    count: Mapped[int] = mapped_column(Integer)
+    active_at: Mapped[float] = mapped_column(Double)
+    opened_at: Mapped[float] = mapped_column(Double)
+    updated_at: Mapped[float] = mapped_column(Double)
+    version: Mapped[int] = mapped_column(Integer)
+    acknowledged_at: Mapped[float | None] = mapped_column(Double)
+    acknowledged_by: Mapped[str | None] = mapped_column(String(64))
+    owner: Mapped[str | None] = mapped_column(String(64))
+    comments: Mapped[int] = mapped_column(Integer)
+    pending_reason: Mapped[str | None] = mapped_column(String(32))
+    pending_until: Mapped[float | None] = mapped_column(Double)
+    stale_since: Mapped[float | None] = mapped_column(Double)
+    recovered_at: Mapped[float | None] = mapped_column(Double)
+    resolved_at: Mapped[float | None] = mapped_column(Double)
+    resolved_by: Mapped[str | None] = mapped_column(String(64))
+    cause: Mapped[str | None] = mapped_column(String(32))
+    closed_at: Mapped[float | None] = mapped_column(Double)
+    flapping_since: Mapped[float | None] = mapped_column(Double)
+    changes: Mapped[list[float]] = mapped_column(JSON)
+    noted_at: Mapped[float | None] = mapped_column(Double)
+    parent: Mapped[int | None] = mapped_column(ForeignKey("incidents.id"))
+    previous: Mapped[int | None] = mapped_column(ForeignKey("incidents.id"))
+    repeat: Mapped[bool] = mapped_column(Boolean)
+    # Only for the store: when time alone will change it, and whether its newest entry is quiet.
+    wake_at: Mapped[float | None] = mapped_column(Double)
+    quiet: Mapped[bool] = mapped_column(Boolean)
+
+    __table_args__ = (
+        # One cause, one ticket: the database itself refuses a second open incident of a key.
+        Index("uq_incidents_open", "customer", "key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_incidents_key", "customer", "key", "id"),
+        Index("ix_incidents_queue", "priority", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_incidents_customer_queue", "customer", "priority", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class FeedRow(Base):
+    """An alert that feeds an incident."""
+
+    __tablename__ = "incident_alerts"
+
+    incident: Mapped[int] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    severity: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16))
+    value: Mapped[float | None] = mapped_column(Double)
+    at: Mapped[float] = mapped_column(Double)
+    active_at: Mapped[float] = mapped_column(Double)
+    labels: Mapped[dict[str, str]] = mapped_column(JSON)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class TimelineRow(Base):
+    """An entry of an incident's timeline; `id` grows in the order of the commits."""
+
+    __tablename__ = "timeline"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    incident: Mapped[int] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"))
+    version: Mapped[int] = mapped_column(Integer)
+    customer: Mapped[str] = mapped_column(String(64))
+    at: Mapped[float] = mapped_column(Double)
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(String(32))
+    quiet: Mapped[bool] = mapped_column(Boolean)
+    internal: Mapped[bool] = mapped_column(Boolean)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    __table_args__ = (
+        Index("uq_timeline_incident_version", "incident", "version", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class CursorRow(Base):
+    """How far a consumer of the log has come; written in the transaction of its effects."""
+
+    __tablename__ = "cursors"
+
+    consumer: Mapped[str] = mapped_column(String(64), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class UserRow(Base):
+    """A person who may log in; `password` is a scrypt hash with its parameters."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    password: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(String(16))
+    customer: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[float] = mapped_column(Double)
+    disabled: Mapped[bool] = mapped_column(Boolean)
+
+
+class SessionRow(Base):
+    """A login; of its token only the hash is kept."""
+
+    __tablename__ = "sessions"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[float] = mapped_column(Double)
+    expires_at: Mapped[float] = mapped_column(Double, index=True)
+
+
+class LoginFailureRow(Base):
+    """Failed logins of a user or from an address within a window of time."""
+
+    __tablename__ = "login_failures"
+
+    subject: Mapped[str] = mapped_column(String(128), primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+    since: Mapped[float] = mapped_column(Double)
