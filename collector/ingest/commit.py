@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from collector.errors import LogError, Refusal
+from collector.errors import LogError
 from collector.log import Log
 
 MAX_WAITING_BYTES = 64 << 20
@@ -36,16 +36,16 @@ class Committer:
         """Queue records; `done` is called with None once they are durable, with the error if they are not.
 
         No records is a valid request: it is answered after all that was queued before it.
-
-        Raises:
-            Refusal: 429, too much waits to be written already.
         """
-        if self._bytes > MAX_WAITING_BYTES:
-            raise Refusal(429, "the collector is busy", retry_after=1)
         self._records += records
         self._bytes += sum(map(len, records))
         self._done.append(done)
         self._wake.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much waits to be written that senders should wait."""
+        return self._bytes > MAX_WAITING_BYTES
 
     async def run(self) -> None:
         """Commit until `stop`; what was queued before it is still written."""

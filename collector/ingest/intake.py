@@ -67,7 +67,7 @@ class Intake:
                     new = schema not in self.schemas and schema not in schemas
                     schemas[schema] = columns
                 else:
-                    new = _is_new(marks, frame, path)
+                    new = _is_new(marks, frame)
                     if frame.kind == Kind.ROWS:
                         rows = wire.read_rows(body, frame, path)
                         known = self.schemas.get(rows.schema) or schemas.get(rows.schema)
@@ -104,9 +104,9 @@ def remember(marks: Marks, epoch: int, seq: int) -> None:
         del marks[min(marks)]
 
 
-def _is_new(marks: Marks, frame: wire.Frame, path: str) -> bool:
-    if not frame.seq or not frame.epoch:
-        raise wire.WireError(f"{path}.seq", "epoch and seq begin at 1")
+def _is_new(marks: Marks, frame: wire.Frame) -> bool:
+    if not frame.seq:
+        return True  # its sender does not number its frames
     known = marks.get(frame.epoch)
     if known is None and len(marks) == MAX_EPOCHS and frame.epoch < min(marks):
         return False  # older than all that is remembered: taken, or lost, long ago

@@ -88,6 +88,6 @@ def frames_of(push: JsonPush, epoch: int) -> bytes:
     values = [[nan if value is None else value for value in row[1:]] for row in push.rows]
     rows = wire.encode_rows(wire.schema_id(schema), [row[0] or 0.0 for row in push.rows], values)
     try:
-        return wire.encode(wire.Kind.SCHEMA, epoch, 0, schema) + wire.encode(wire.Kind.ROWS, epoch, push.seq or 1, rows)
+        return wire.encode(wire.Kind.SCHEMA, epoch, 0, schema) + wire.encode(wire.Kind.ROWS, epoch, push.seq or 0, rows)
     except wire.WireError as error:
         raise Refusal(413, error.message, path=error.path) from error

@@ -35,21 +35,16 @@ class Senders:
                 self._by_token[token] = sender
         return sender
 
-    def devices(self) -> list[Device]:
-        """Return the devices that may report."""
-        return [sender.device for sender in self._by_device.values()]
-
-    def refresh(self) -> bool:
-        """Read the register again; whether something changed."""
+    def refresh(self) -> None:
+        """Read the register again."""
         with self._lock:
             credentials = self._register.credentials()
             if credentials == {token: sender.device for token, sender in self._by_hash.items()}:
-                return False
+                return
             by_device = {device.id: self._sender(device) for device in credentials.values()}
             self._by_device = by_device
             self._by_hash = {token: by_device[device.id] for token, device in credentials.items()}
             self._by_token = {}
-            return True
 
     def _sender(self, device: Device) -> Sender:
         known = self._by_device.get(device.id)

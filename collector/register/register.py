@@ -68,6 +68,14 @@ class EnrolToken:
     uses_left: int
     revoked_at: float | None
 
+    def state(self, now: float) -> str:
+        """Return usable, used, expired or revoked."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if not self.uses_left:
+            return "used"
+        return "usable" if now < self.expires_at else "expired"
+
 
 class Register:
     """The register in the database. Several processes may use it at once; constraints settle their races."""

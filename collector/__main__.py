@@ -1,0 +1,6 @@
+"""The provider's command: `watchdesk`."""
+
+from collector.cli import main
+
+if __name__ == "__main__":
+    main()

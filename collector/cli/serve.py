@@ -1,0 +1,96 @@
+"""`watchdesk serve` and `watchdesk up`: the collector alone, and everything on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+
+from collector.cli.context import Context, pass_context
+from collector.collector import Collector
+from collector.config import Config, with_ports
+from collector.up import Up
+
+try:
+    from uvloop import run
+except ImportError:  # Windows
+    run = asyncio.run
+
+
+def register(group: click.Group) -> None:
+    """Add the commands."""
+    group.add_command(serve)
+    group.add_command(up)
+
+
+_port = click.option(
+    "--port", type=click.IntRange(1, 65534), help="Where the pages are; agents report on the port after it."
+)
+
+
+@click.command()
+@_port
+@pass_context
+def serve(context: Context, port: int | None) -> None:
+    """Run the collector until it is told to stop (SIGTERM, Ctrl-C). SIGHUP looks at the rule files anew."""
+    _log_to_stderr(logging.INFO)
+
+    async def work(stop: asyncio.Event) -> None:
+        collector = Collector(context.data, _config(context, port))
+        await collector.start()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, collector.reload_rules)
+        click.echo(f"Watchdesk is at {collector.runtime.web}, agents report to {collector.runtime.agents}", err=True)
+        await stop.wait()
+        await collector.stop()
+
+    _run(work)
+
+
+@click.command()
+@_port
+@pass_context
+def up(context: Context, port: int | None) -> None:
+    """Start Watchdesk on this machine: the collector, and an agent that watches this machine.
+
+    The first start makes the database, the CA and an administrator, whose password is shown once.
+    """
+    _log_to_stderr(logging.WARNING)
+
+    async def work(stop: asyncio.Event) -> None:
+        started = Up(context, _config(context, port), say=click.echo)
+        try:
+            await started.start()
+            await stop.wait()
+        finally:
+            await started.stop()
+
+    _run(work)
+
+
+def _config(context: Context, port: int | None) -> Config:
+    return with_ports(context.config, port) if port else context.config
+
+
+def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run until SIGTERM or SIGINT sets the event."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await work(stop)
+
+    run(main())
+
+
+def _log_to_stderr(level: int) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,230 @@
+"""The collector: everything in one startable object."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+from ticketing.accounts import Accounts
+
+from collector import metrics, pki, web
+from collector.config import Config, address, is_loopback
+from collector.database import open_database
+from collector.errors import StartError
+from collector.ingest.intake import Intake
+from collector.ingest.senders import Senders
+from collector.ingest.server import IngestServer, Settings
+from collector.log import Log
+from collector.pipeline import CONSUMER, Pipeline
+from collector.recorder import Recorder
+from collector.register import Register
+from collector.rulefiles import RuleFiles
+from collector.runtime import Runtime
+from collector.sources import FleetSources
+from ticketing.errors import Unavailable
+from ticketing.store import Store
+
+HOUSEKEEPING_SECONDS = 2.0
+STOP_SECONDS = 5
+_LOG = logging.getLogger(__name__)
+
+
+class Collector:
+    """Built from a data folder and its configuration; `start` listens, `stop` leaves everything durable.
+
+    Attributes:
+        store, register, accounts: usable once it has started.
+        runtime: where it listens, once it has started.
+    """
+
+    store: Store
+    register: Register
+    accounts: Accounts
+    runtime: Runtime
+
+    def __init__(self, data: Path, config: Config, clock: Callable[[], float] = time.time) -> None:
+        self.data = data
+        self.config = config
+        self._clock = clock
+        self._lock: IO[str] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open everything and begin to listen.
+
+        Raises:
+            StartError: what is in the way, in a sentence that says what to do.
+        """
+        self._take_folder()
+        web_socket = _bind(self.config.web.listen, "the pages")
+        _bind(self.config.agents.listen, "the agents").close()  # a taken port is told before anything is made
+        self._open_stores()
+        await self._start_pipeline()
+        await self._start_ingest()
+        await self._start_web(web_socket)
+        self._tasks.append(asyncio.create_task(self._housekeeping()))
+        self.runtime.write(self.data)
+
+    def _take_folder(self) -> None:
+        try:
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = (self.data / "lock").open("a")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartError(
+                f"Another Watchdesk runs on {self.data}; stop it, or choose another folder with DATA= (or --data)."
+            ) from error
+        except OSError as error:
+            raise StartError(
+                f"{self.data} cannot be written ({error.strerror}); choose another folder with DATA= (or --data)."
+            ) from error
+
+    def _open_stores(self) -> None:
+        now = pki.utc_now()
+        names = [*pki.local_names(), *self.config.agents.names, *self.config.web.names]
+        for listen in (self.config.agents.listen, self.config.web.listen):
+            names.append(address(listen)[0])
+        self.pki = pki.prepare(self.data / "pki", list(dict.fromkeys(names)), now)
+        engine = open_database(self.config.database_url(self.data))
+        self.store, self.register, self.accounts = Store(engine), Register(engine), Accounts(engine)
+        try:
+            floor = self.store.position(CONSUMER) + 1
+        except Unavailable as error:
+            raise StartError(f"The database does not answer: {error}.") from error
+        self.log = Log(self.data / "log", floor=floor, segment_bytes=self.config.log.segment_bytes)
+
+    async def _start_pipeline(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.live = web.Live(loop)
+        self.metrics = metrics.Metrics()
+        self.pipeline = Pipeline(
+            self.log.directory,
+            self.store,
+            snapshot=self.data / "state.snapshot",
+            snapshot_seconds=self.config.rules.snapshot_seconds,
+            changed=self.live.changed,
+            observe=self.metrics.tick_seconds.observe,
+        )
+        self.recorder = Recorder(self.log.directory, self.data / "history.db", self.config.history)
+        await asyncio.to_thread(self.pipeline.recover, self.log.head)
+        self.recorder.open(self.log.head)
+        self.rule_files = RuleFiles(self.config.rules, self.data, self.pipeline.state.rules)
+        self.pipeline.start()
+        self.recorder.start()
+
+    async def _start_ingest(self) -> None:
+        agents, state = self.config.agents, self.pipeline.state
+        intake = Intake()
+        intake.schemas = {schema: payload.count(b"\n") + 1 for schema, payload in state.schemas.items()}
+        self.intake = intake
+        self.senders = Senders(self.register, state.marks)
+        host, port = address(agents.listen)
+        self.ingest = IngestServer(
+            Settings(
+                host=host,
+                port=port,
+                tls=self.pki.context() if agents.tls or not is_loopback(agents.listen) else None,
+                ca=self.pki.ca,
+                interval=agents.interval,
+                linger=agents.linger,
+                max_connections=agents.max_connections,
+            ),
+            self.log,
+            self.register,
+            self.senders,
+            intake,
+            announced=dict(state.devices),
+            committed=self._committed,
+            clock=self._clock,
+        )
+        try:
+            await self.ingest.start(self.rule_files.changed())
+        except OSError as error:
+            raise StartError(_taken(agents.listen, "the agents", error)) from error
+
+    async def _start_web(self, listening: socket.socket) -> None:
+        tls = self.config.web.tls
+        tls = not is_loopback(self.config.web.listen) if tls is None else tls
+        self.runtime = Runtime.of(self.config, os.getpid(), listening.getsockname()[1], self.ingest.port, web_tls=tls)
+        sources = FleetSources(self.pipeline, self.register, self.recorder, self._clock)
+        self.metrics.watch(self)
+        app = web.create(self, sources, secure=tls)
+        settings = uvicorn.Config(
+            app,
+            log_config=None,
+            lifespan="off",
+            ssl_certfile=str(self.pki.server) if tls else None,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            server_header=False,
+        )
+        self._web = web.Server(settings)
+        self._tasks.append(asyncio.create_task(self._web.serve([listening])))
+        while not self._web.started:
+            await asyncio.sleep(0.01)
+
+    def _committed(self, head: int) -> None:
+        self.pipeline.advance(head)
+        self.recorder.advance(head)
+
+    async def _housekeeping(self) -> None:
+        """Look for changed rule files, ask for schemas that are missing, drop what nobody needs of the log."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            self.reload_rules()
+            for schema in list(self.pipeline.state.unknown_schemas):
+                self.intake.schemas.pop(schema, None)
+                self.pipeline.state.unknown_schemas.discard(schema)
+            needed = min(self.pipeline.snapshot_position, self.recorder.position)
+            await asyncio.to_thread(self.log.drop, before=needed, keep_bytes=self.config.log.max_bytes)
+
+    def reload_rules(self) -> None:
+        """Let the rule files hold as they are now, if they changed and are all right."""
+        files = self.rule_files.changed()
+        if files is not None:
+            self.ingest.rules(files)
+
+    async def stop(self) -> None:
+        """Answer what was accepted, store what is durable, and end."""
+        for task in self._tasks[1:]:
+            task.cancel()
+        self.live.close()
+        self._web.should_exit = True
+        await self.ingest.stop()
+        await asyncio.to_thread(self.pipeline.stop)
+        await asyncio.to_thread(self.recorder.stop)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.log.close()
+        self.runtime.remove(self.data)
+        if self._lock:
+            self._lock.close()
+
+
+def _bind(listen: str, what: str) -> socket.socket:
+    """Return a socket that listens there.
+
+    Raises:
+        StartError: the port is taken, or may not be used.
+    """
+    host, port = address(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(512)
+    except OSError as error:
+        listening.close()
+        raise StartError(_taken(listen, what, error)) from error
+    return listening
+
+
+def _taken(listen: str, what: str, error: OSError) -> str:
+    return f"{listen} for {what} cannot be used ({error.strerror}); choose another with PORT= (or --port)."

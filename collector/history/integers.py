@@ -1,0 +1,119 @@
+"""Columns of float64 as integers that are exact to the bit, and those as small differences, and back.
+
+Most measurements are whole multiples of a power of ten: counts, bytes, hundredths of a second. Such a column is kept as
+integers and the operation that gives the very same float64 again. What no operation gives exactly (a true fraction, an
+infinity, -0.0, a NaN that is no gap) is kept as the integer that has the float's bits.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+BITS: Final = 15  # the code of a column whose integers are the bits of its floats
+_EXACT: Final = float(1 << 53)
+
+# How the integer becomes the float, by code: a division, or a multiplication as programs do that turn milliseconds,
+# microseconds and nanoseconds into seconds. The two differ in the last bit.
+_DIVISORS: Final = 10.0 ** np.arange(10)
+_FACTORS: Final = np.array([1e-3, 1e-6, 1e-9])
+_DIVIDED: Final = len(_DIVISORS)
+_SAMPLES: Final = 6
+
+
+def to_integers(columns: Floats) -> tuple[NDArray[np.uint8], Ints]:
+    """Return (code, integers) of each row of `columns`: the floats are `from_integers` of them, to the bit.
+
+    A few values of each row say which codes are possible; the first of these that holds for the whole row is taken.
+    """
+    codes = np.full(len(columns), BITS, np.uint8)
+    integers = columns.view(np.int64).copy()
+    possible = _possible(np.ascontiguousarray(columns[:, :: max(1, columns.shape[1] // _SAMPLES)]))
+    left = np.flatnonzero(possible.any(axis=0))
+    while len(left):
+        tried = possible[:, left].argmax(axis=0)
+        for multiplied in (False, True):
+            rows = left[(tried >= _DIVIDED) == multiplied]
+            code = tried[(tried >= _DIVIDED) == multiplied]
+            if len(rows):
+                fits, found = _fits(columns[rows], _scale(code)[:, None], multiplied=multiplied)
+                whole = fits.all(axis=1)
+                codes[rows[whole]] = code[whole]
+                integers[rows[whole]] = found[whole]
+        possible[tried, left] = False
+        left = left[(codes[left] == BITS) & possible[:, left].any(axis=0)]
+    return codes, integers
+
+
+def from_integers(code: int, integers: Ints) -> Floats:
+    """Return the floats of columns that have one code."""
+    if code == BITS:
+        return integers.view(np.float64)
+    if code < _DIVIDED:
+        return integers / _DIVISORS[code]
+    return integers * _FACTORS[code - _DIVIDED]
+
+
+def _scale(codes: NDArray[np.intp]) -> Floats:
+    return np.concatenate([_DIVISORS, _FACTORS])[codes]
+
+
+def _possible(sample: Floats) -> NDArray[np.bool_]:
+    """Return whether code c is possible for row r by its sample, as [codes, rows]."""
+    divided, _ = _fits(sample[None], _DIVISORS[:, None, None], multiplied=False)
+    multiplied, _ = _fits(sample[None], _FACTORS[:, None, None], multiplied=True)
+    return np.concatenate([divided.all(axis=2), multiplied.all(axis=2)])
+
+
+def _fits(columns: Floats, scale: Floats, *, multiplied: bool) -> tuple[NDArray[np.bool_], Ints]:
+    """Return which floats come back from the nearest integer, and those integers."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        nearest = np.rint(columns / scale if multiplied else columns * scale)
+        integers = nearest.astype(np.int64)
+        back = integers * scale if multiplied else integers / scale
+    return (back.view(np.int64) == columns.view(np.int64)) & (np.abs(nearest) < _EXACT), integers
+
+
+def zigzag(differences: Ints) -> NDArray[np.uint64]:
+    """Return 0, 1, 2, 3, 4 … for 0, -1, 1, -2, 2 …"""
+    return ((differences << 1) ^ (differences >> 63)).view(np.uint64)
+
+
+def unzigzag(codes: NDArray[np.uint64]) -> Ints:
+    """Return what `zigzag` was given."""
+    return (codes >> np.uint64(1)).view(np.int64) ^ -(codes & np.uint64(1)).view(np.int64)
+
+
+def differences(codes: NDArray[np.uint8], integers: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Return (differences, their common divisors, whether they are of the second order) of each row.
+
+    Each row has one difference fewer than integers; of the second order, the first of them is of the first. A divisor
+    (memory comes in pages, disks in sectors) has been divided out. Arithmetic is modulo 2**64, which keeps bits exact.
+    """
+    first = np.diff(integers, axis=1)
+    second = np.concatenate([first[:, :1], np.diff(first, axis=1)], axis=1)
+    divisors = np.gcd.reduce(first, axis=1)
+    divisors[(codes == BITS) | (divisors < 1)] = 1
+    steady = 2 * _size(second) < _size(first)  # a counter at a steady rate
+    chosen = np.where(steady[:, None], second, first)
+    return chosen // divisors[:, None], divisors, steady
+
+
+def _size(differences: Ints) -> Floats:
+    return np.abs(differences.astype(np.float64)).sum(axis=1)
+
+
+def integrate(first: int, differences: Ints, divisor: int, *, steady: bool) -> Ints:
+    """Return the integers of one row of those that `differences` was given, by the first of them."""
+    integers = np.empty(len(differences) + 1, np.int64)
+    integers[0] = first
+    steps = integers[1:]
+    np.multiply(differences, divisor, out=steps)
+    if steady:
+        steps.cumsum(out=steps)
+    return integers.cumsum(out=integers)

@@ -1,0 +1,182 @@
+"""From the log to incidents: a thread that applies the log's records and commits what they change.
+
+Whatever it does can be done again: after a crash it starts from the last snapshot, reads the log behind it, and
+leaves out the effects up to the position that the last incident transaction stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from collector import alerts
+from collector.log import Reader, Record, RecordKind
+from collector.state import State, write_snapshot
+from ticketing.alert import Alert
+from ticketing.errors import Unavailable
+from ticketing.store import Store
+
+CONSUMER = "incidents"
+RETRY_SECONDS = 1.0
+COMMIT_AT_LEAST = 5.0  # seconds between commits when nothing happens: what time alone does, and the cursor
+VALUES_EVERY = 15.0  # seconds between updates of the values of alerts that go on firing
+_LOG = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Applies the log to `state` and its effects to the store. `lock` is held while the state changes.
+
+    `changed(ids)` is called, in the pipeline's thread, with the incidents that a commit changed; `observe(seconds)`
+    with the time that each tick took.
+
+    Attributes:
+        records: how many records were applied since the start.
+        retries: how often the store was not there and a commit was tried again.
+    """
+
+    def __init__(
+        self,
+        log_directory: Path,
+        store: Store,
+        *,
+        snapshot: Path,
+        snapshot_seconds: float,
+        changed: Callable[[Sequence[int]], None],
+        observe: Callable[[float], None],
+    ) -> None:
+        self.state = State()
+        self.lock = threading.Lock()
+        self.head = 1
+        self.records = 0
+        self.retries = 0
+        self._store = store
+        self._log_directory = log_directory
+        self._reader = Reader(log_directory)
+        self._snapshot = snapshot
+        self._snapshot_seconds = snapshot_seconds
+        self._snapshot_at = 0.0
+        self._changed = changed
+        self._observe = observe
+        self._committed = 0  # position of the last transaction
+        self._committed_at = 0.0
+        self._values_at = 0.0
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def lag(self) -> int:
+        """Records in the log that were not applied yet."""
+        return max(0, self.head - 1 - self.state.position)
+
+    @property
+    def lost_bytes(self) -> int:
+        """Bytes of the log that were no sound records."""
+        return self._reader.lost_bytes
+
+    def recover(self, head: int) -> None:
+        """Apply all that the log holds below `head`, as a start does; effects that were not committed yet are.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        self._committed = self._store.position(CONSUMER)
+        if self._snapshot.exists():
+            try:
+                self.state.restore(self._snapshot.read_bytes())
+            except ValueError as error:
+                _LOG.warning("the snapshot cannot be used, reading the whole log: %s", error)
+                self.state = State()
+        self._reader = Reader(self._log_directory, self.state.position + 1)
+        self.head = head
+        while self._apply_some():
+            pass
+
+    def start(self) -> None:
+        """Begin to follow the log."""
+        self._thread = threading.Thread(target=self._run, name="pipeline")
+        self._thread.start()
+
+    def advance(self, head: int) -> None:
+        """Tell that the records below `head` are durable."""
+        with self._wake:
+            self.head = head
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """Apply what is durable, write a snapshot, and end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._stopping and self._reader.position >= self.head:
+                    self._wake.wait()
+                stopping = self._stopping
+            while self._apply_some():
+                pass
+            if stopping:
+                self._write_snapshot()
+                return
+
+    def _apply_some(self) -> bool:
+        """Apply the next records of the log; whether there were any."""
+        records = self._reader.read(self.head)
+        rest = iter(records)
+        while (tick := self._apply_to_tick(rest)) is not None:
+            self._commit(*tick)
+        self.records += len(records)
+        if records and records[-1].received - self._snapshot_at > self._snapshot_seconds:
+            self._snapshot_at = records[-1].received
+            self._write_snapshot()
+        return bool(records)
+
+    def _apply_to_tick(self, records: Iterator[Record]) -> tuple[Record, list[Alert]] | None:
+        """Apply records up to the next tick; return it and the alerts that changed, None if no tick is left."""
+        with self.lock:
+            for record in records:
+                if record.kind != RecordKind.TICK:
+                    self.state.apply(record)
+                    continue
+                before = time.perf_counter()
+                changes = alerts.from_transitions(self.state.apply(record))
+                self._observe(time.perf_counter() - before)
+                if record.received - self._values_at >= VALUES_EVERY:
+                    self._values_at = record.received
+                    changes += alerts.from_active(self.state.engine.active(), record.received)
+                return record, changes
+        return None
+
+    def _commit(self, tick: Record, changes: list[Alert]) -> None:
+        """Store what a tick changed, once: a position that was committed before is passed over."""
+        idle = tick.received - self._committed_at < COMMIT_AT_LEAST
+        if tick.number <= self._committed or (idle and not changes):
+            return
+        while True:
+            try:
+                ids = self._store.apply(changes, consumer=CONSUMER, position=tick.number, now=tick.received)
+                break
+            except Unavailable as error:
+                self.retries += 1
+                _LOG.warning("the database does not answer, trying again: %s", error)
+                if self._stopping:
+                    return  # the log still has it
+                time.sleep(RETRY_SECONDS)
+        self._committed, self._committed_at = tick.number, tick.received
+        if ids:
+            self._changed(ids)
+
+    def _write_snapshot(self) -> None:
+        with self.lock:
+            data = self.state.dump()
+        try:
+            write_snapshot(self._snapshot, data)
+        except OSError as error:  # a full disk: the log is still there to start from
+            _LOG.warning("no snapshot was written: %s", error)

@@ -1,0 +1,215 @@
+"""The state machine behind the log: the same records give the same fleet, the same alerts, the same transitions.
+
+It reads no clock and no database: time comes as TICK records, the register as DEVICE records, rules as RULES records.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from rules.engine import Engine
+from rules.fleet import Fleet, Layout
+
+from agent import wire
+from agent.wire import Kind
+from collector.ingest.intake import Marks, remember
+from collector.ingest.messages import Goodbye, Hello, decode
+from collector.liveness import SERIES, Presence
+from collector.log import Record, RecordKind
+from collector.rows import frame_of, samples_of
+from rules.alerts import Transition
+
+Labels: TypeAlias = dict[str, str]
+Series: TypeAlias = list[tuple[str, Labels]]
+
+DEFAULT_INTERVAL = 10.0
+_SNAPSHOT_VERSION = 1
+_COLLECTOR_SCHEMA = 0  # the collector's own series of a device; no schema's hash is expected to be 0
+_INFO_SCHEMA = 1
+
+
+class _Snapshot(msgspec.Struct):
+    """What is written to disk, so that a start need not read the whole log."""
+
+    version: int
+    position: int
+    devices: dict[int, Labels]
+    hellos: dict[int, Hello]
+    schemas: dict[int, str]
+    marks: dict[int, Marks]
+    presence: list[list[float | int | str]]
+    rules: dict[str, str]
+    engine: bytes
+
+
+class State:
+    """All that follows from the log up to `position`.
+
+    Attributes:
+        position: the number of the last record that was applied.
+        devices: the target labels of each device.
+        hellos: what each device's agent said of itself.
+        schemas: the payload of each schema that rows may name.
+        marks: the frames that were taken of each device.
+        unknown_schemas: schemas that rows named and the log does not hold; agents must send them again.
+    """
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self.engine = Engine(self.fleet)
+        self.presence = Presence()
+        self.position = 0
+        self.devices: dict[int, Labels] = {}
+        self.hellos: dict[int, Hello] = {}
+        self.schemas: dict[int, bytes] = {}
+        self.marks: dict[int, Marks] = {}
+        self.rules: dict[str, str] = {}
+        self.unknown_schemas: set[int] = set()
+        self.now = 0.0
+        self._series: dict[int, Series] = {}
+        self._layouts: dict[tuple[int, int], Layout] = {}
+
+    def apply(self, record: Record) -> list[Transition]:
+        """Take one record in, and return what it changed of the alerts."""
+        self.position = record.number
+        if record.kind == RecordKind.FRAME:
+            self._frame(record)
+        elif record.kind == RecordKind.TICK:
+            return self._tick(record.received)
+        elif record.kind == RecordKind.DEVICE:
+            self._device(record.device, msgspec.json.decode(record.body, type=Labels | None), record.received)
+        elif record.kind == RecordKind.RULES:
+            self.rules = msgspec.json.decode(record.body, type=dict[str, str])
+            self.engine.load(self.rules)
+        elif record.kind == RecordKind.START:
+            self.presence.started(record.received)
+        return []
+
+    def _frame(self, record: Record) -> None:
+        if record.device not in self.devices:
+            return  # retired while its last batches were on their way
+        body, device = record.body, record.device
+        frame = frame_of(record)
+        kind = frame.kind
+        if kind == Kind.SCHEMA:
+            payload = body[frame.start :]
+            self.schemas[wire.schema_id(payload)] = payload
+            return
+        if frame.seq:
+            remember(self.marks.setdefault(device, {}), frame.epoch, frame.seq)
+        if kind == Kind.GOODBYE:
+            goodbye = decode(body[frame.start :], Goodbye)
+            self.presence.goodbye(device, record.received, goodbye.reason, goodbye.ttl)
+            return
+        self.presence.heard(device, record.received)
+        if kind == Kind.HELLO:
+            self._hello(device, decode(body[frame.start :], Hello), record.received)
+        elif kind == Kind.ROWS:
+            self._rows(record, frame)
+
+    def _rows(self, record: Record, frame: wire.Frame) -> None:
+        samples = samples_of(record, frame)
+        layout = self._layouts.get((record.device, samples.schema)) or self._layout(record.device, samples.schema)
+        if layout is None:
+            self.unknown_schemas.add(samples.schema)
+            return
+        self.fleet.append(layout, samples.times, samples.values)
+
+    def _layout(self, device: int, schema: int) -> Layout | None:
+        payload = self.schemas.get(schema)
+        if payload is None:
+            return None
+        series = self._series.get(schema)
+        if series is None:
+            series = self._series[schema] = wire.read_schema(payload)
+        return self._keep(device, schema, series)
+
+    def _keep(self, device: int, schema: int, series: Series) -> Layout:
+        layout = self._layouts[device, schema] = self.fleet.layout(device, schema, series)
+        return layout
+
+    def _hello(self, device: int, hello: Hello, now: float) -> None:
+        self.hellos[device] = hello
+        self.presence.interval(device, hello.interval)
+        info = [("watchdesk_agent_info", {"version": hello.version, "os": hello.os})]
+        layout = self._keep(_own(device), _INFO_SCHEMA, [*SERIES, *info])
+        self._layouts[_own(device), _COLLECTOR_SCHEMA] = layout
+        self._write_presence(now)
+
+    def _device(self, device: int, labels: Labels | None, now: float) -> None:
+        if labels is None:
+            self._forget(device)
+            return
+        self.devices[device] = labels
+        self.fleet.add_device(device, labels)
+        self.fleet.add_device(_own(device), labels)
+        self._layouts = {key: value for key, value in self._layouts.items() if key[0] not in {device, _own(device)}}
+        self._keep(_own(device), _COLLECTOR_SCHEMA, SERIES)
+        self.presence.add(device, now, DEFAULT_INTERVAL)
+
+    def _forget(self, device: int) -> None:
+        if self.devices.pop(device, None) is None:
+            return
+        self.presence.remove(device)
+        for known in (device, _own(device)):
+            self.fleet.remove_device(known)
+        self.hellos.pop(device, None)
+        self.marks.pop(device, None)
+        self._layouts = {key: value for key, value in self._layouts.items() if key[0] not in {device, _own(device)}}
+
+    def _tick(self, now: float) -> list[Transition]:
+        self.now = now
+        self._write_presence(now)
+        return self.engine.tick(now)
+
+    def _write_presence(self, now: float) -> None:
+        times = np.array([now])
+        for device, values in self.presence.due(now):
+            layout = self._layouts[_own(device), _COLLECTOR_SCHEMA]
+            more = np.ones((1, layout.columns - values.shape[1]))
+            self.fleet.append(layout, times, np.concatenate((values, more), axis=1))
+
+    def dump(self) -> bytes:
+        """Return the whole state, for `restore`."""
+        snapshot = _Snapshot(
+            version=_SNAPSHOT_VERSION,
+            position=self.position,
+            devices=self.devices,
+            hellos=self.hellos,
+            schemas={schema: payload.decode() for schema, payload in self.schemas.items()},
+            marks=self.marks,
+            presence=self.presence.dump(),
+            rules=self.rules,
+            engine=self.engine.dump(),
+        )
+        data = msgspec.msgpack.encode(snapshot)
+        return zlib.crc32(data).to_bytes(4, "little") + data
+
+    def restore(self, data: bytes) -> None:
+        """Take up a dumped state; only into a new object.
+
+        Raises:
+            ValueError: the data is damaged or of another version; the log must be read from its beginning.
+        """
+        if zlib.crc32(data[4:]) != int.from_bytes(data[:4], "little"):
+            raise ValueError("the snapshot is damaged")
+        snapshot = msgspec.msgpack.decode(data[4:], type=_Snapshot)
+        if snapshot.version != _SNAPSHOT_VERSION:
+            raise ValueError(f"the snapshot is of version {snapshot.version}")
+        raise NotImplementedError
+
+
+def _own(device: int) -> int:
+    """Return the number under which the fleet keeps the series that the collector itself adds to a device."""
+    return -device
+
+
+def write_snapshot(path: Path, data: bytes) -> None:
+    """Put a snapshot in place whole."""
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(data)
+    temporary.replace(path)
