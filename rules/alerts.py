@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["pending", "firing", "stale", "resolved", "inactive"]
+ActiveState = Literal["pending", "firing", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Transition:
 class Alert:
     """An alert that is pending, firing or stale now; value and annotations are current."""
 
-    state: Literal["pending", "firing", "stale"]
+    state: ActiveState
     group: str
     alert: str
     labels: Mapping[str, str]
@@ -42,18 +43,3 @@ class Alert:
     active_at: float
     fired_at: float | None
     seen_at: float  # when its condition was last seen to hold
-
-
-@dataclass(slots=True)
-class Active:
-    """The engine's own record of an alert; mutable, and dumped as it stands."""
-
-    labels: dict[str, str]
-    source: dict[str, str]  # labels of the element that raised it, __name__ included
-    state: Literal["pending", "firing", "stale"]
-    value: float
-    active_at: float
-    seen_at: float
-    fired_at: float | None = None
-    keep_since: float | None = None
-    extra: dict[str, str] = field(default_factory=dict)
