@@ -84,9 +84,9 @@ def zigzag(differences: Ints) -> NDArray[np.uint64]:
     return ((differences << 1) ^ (differences >> 63)).view(np.uint64)
 
 
-def unzigzag(codes: NDArray[np.uint64]) -> Ints:
+def unzigzag(codes: Ints) -> Ints:
     """Return what `zigzag` was given."""
-    return (codes >> np.uint64(1)).view(np.int64) ^ -(codes & np.uint64(1)).view(np.int64)
+    return (codes.view(np.uint64) >> np.uint64(1)).view(np.int64) ^ -(codes & 1)
 
 
 def differences(codes: NDArray[np.uint8], integers: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:
@@ -108,12 +108,11 @@ def _size(differences: Ints) -> Floats:
     return np.abs(differences.astype(np.float64)).sum(axis=1)
 
 
-def integrate(first: int, differences: Ints, divisor: int, *, steady: bool) -> Ints:
-    """Return the integers of one row of those that `differences` was given, by the first of them."""
-    integers = np.empty(len(differences) + 1, np.int64)
-    integers[0] = first
-    steps = integers[1:]
-    np.multiply(differences, divisor, out=steps)
-    if steady:
-        steps.cumsum(out=steps)
-    return integers.cumsum(out=integers)
+def integrate(first: Ints, differences: Ints, divisors: Ints, steady: NDArray[np.bool_]) -> Ints:
+    """Return the integers that `differences` was given, by the first of each row."""
+    integers = np.empty((len(first), differences.shape[1] + 1), np.int64)
+    integers[:, 0] = first
+    np.multiply(differences, divisors[:, None], out=integers[:, 1:])
+    if steady.any():
+        integers[steady, 1:] = integers[steady, 1:].cumsum(axis=1)
+    return integers.cumsum(axis=1, out=integers)

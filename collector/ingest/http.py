@@ -18,7 +18,8 @@ MAX_HEADERS = 8 << 10
 IDLE_SECONDS = 180.0
 READ_SECONDS = 30.0  # for one request, from its first byte to its last
 MAX_PIPELINED = 8
-_SLACK = 1 << 10
+LINGER_SECONDS = 1.0  # after an error, until the sender has heard it: to close at once would take it from the wire
+LINGER_BYTES = 2 * wire.MAX_BODY
 
 _DECODERS: Final = {b"": None, b"identity": None, b"deflate": zlib.MAX_WBITS, b"gzip": zlib.MAX_WBITS | 16}
 
@@ -117,6 +118,7 @@ class Connection(asyncio.Protocol):
         self._header_size = 0
         self._keep_alive = True
         self._closing = False
+        self._refused = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -141,7 +143,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; what it refuses ends the connection."""
-        if self._closing:
+        if self._refused:
+            self._discard(len(data))
             return
         try:
             self._parser.feed_data(data)
@@ -179,7 +182,7 @@ class Connection(asyncio.Protocol):
             case b"content-encoding":
                 request.encoding = value.lower()
             case b"content-length":
-                if re.fullmatch(rb"\d{1,10}", value) and int(value) > wire.MAX_BODY:
+                if value.isdigit() and (len(value) > 10 or int(value) > wire.MAX_BODY):
                     raise Refusal(413, f"a body may have {wire.MAX_BODY} bytes")
             case b"expect":
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -220,12 +223,21 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def _end(self, error: Refusal) -> None:
-        """Answer with an error, and close: what follows on the connection cannot be told from the body."""
-        self._keep_alive = False
+        """Answer with an error, and close soon: what follows on the connection cannot be told from the body."""
+        self._refused = True
+        self._size = 0
         slot: list[bytes] = []
         self._answers.append(slot)
-        more = refusal(error, self._clock()).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
-        self._reply(slot, more)
+        self._reply(slot, refusal(error, self._clock()).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        self._restart_timer(LINGER_SECONDS)
+
+    def _discard(self, size: int) -> None:
+        """Let a sender end that does not listen yet, within bounds."""
+        self._size += size
+        if self._size > LINGER_BYTES:
+            self.close()
+        else:
+            self._restart_timer(LINGER_SECONDS)
 
     def _restart_timer(self, seconds: float) -> None:
         if self._timer:
