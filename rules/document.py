@@ -132,7 +132,7 @@ class _Composer:
             self._fail(line, f"the alias *{event.anchor} " + ("contains itself" if inside else "has no anchor"))
         if isinstance(node, Scalar):
             node = Scalar(node.text, line, column, node.plain, node.block)
-        self._add(node, node.size)
+        self._add(node, node.size, line)
 
     def _open(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
         line, column = _place(event)
@@ -154,10 +154,10 @@ class _Composer:
             self._anchors[name] = node
         self._add(node)
 
-    def _add(self, node: Node, cost: int = 1) -> None:
+    def _add(self, node: Node, cost: int = 1, line: int = 0) -> None:
         self._nodes += cost
         if self._nodes > MAX_NODES:
-            self._fail(node.line, f"more than {MAX_NODES:,} nodes, counting what aliases repeat")
+            self._fail(line or node.line, f"more than {MAX_NODES:,} nodes, counting what aliases repeat")
         if not self._stack:
             self._root = node
             return

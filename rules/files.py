@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from rules import document, fields
 from rules.errors import PromQLError, RuleFileError, TemplateError
-from rules.fields import LABEL_NAME, METRIC_NAME, Faults
 from rules.expressions import check as check_expression
+from rules.fields import LABEL_NAME, METRIC_NAME, Faults
 from rules.template import check as check_template
 
 MAX_TEXT: Final = 1 << 20  # of one label, annotation or expression, in characters
@@ -119,8 +119,10 @@ def _recording(entries: dict[str, document.Node], name: str, faults: Faults) -> 
 
 def _expression(rule: document.Node, node: document.Node | None, faults: Faults) -> str:
     expr = fields.string(node, "expr", faults)
-    if node is None or not expr:
+    if not expr and not isinstance(node, document.Mapping | document.Sequence):
         faults.add(rule.line if node is None else node.line, "the field 'expr' must be set in a rule")
+        return ""
+    if node is None or not expr:
         return ""
     if len(expr) > MAX_TEXT:
         faults.add(node.line, f"the expression is longer than {MAX_TEXT:,} characters")

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from rules.alerts import ActiveState, State
-
-Key = tuple[tuple[str, str], ...]
+from rules.labels import Labels
 
 _MILLISECOND: Final = 0.0005  # half of it: times are told to the millisecond, and floats are not
 
@@ -21,8 +20,8 @@ _MILLISECOND: Final = 0.0005  # half of it: times are told to the millisecond, a
 class Active:
     """An alert that is pending, firing or stale."""
 
-    labels: Mapping[str, str]
-    source: Mapping[str, str]  # the labels of the element that raised it, before templating
+    labels: Labels
+    source: Labels  # the labels of the element that raised it, before templating
     state: ActiveState
     value: float
     active_at: float
@@ -32,10 +31,9 @@ class Active:
 
 
 class Element(NamedTuple):
-    """An element of the rule's result: labels after templating, labels before it, value."""
+    """An element of the rule's result: its labels before templating, its value."""
 
-    labels: Mapping[str, str]
-    source: Mapping[str, str]
+    source: Labels
     value: float
 
 
@@ -61,14 +59,14 @@ class Lifecycle:
         self.hold = hold
         self.keep = keep
         self.gap = gap
-        self.active: dict[Key, Active] = {}
+        self.active: dict[Labels, Active] = {}
 
-    def count(self, found: Mapping[Key, Element], now: float) -> int:
+    def count(self, found: Mapping[Labels, Element], now: float) -> int:
         """How many alerts will be pending or firing once the step is taken: what Prometheus limits."""
         kept = sum(self._keeps(a, now) for key, a in self.active.items() if key not in found) if self.keep else 0
         return len(found) + kept
 
-    def step(self, now: float, found: Mapping[Key, Element], missing: Missing) -> list[Change]:
+    def step(self, now: float, found: Mapping[Labels, Element], missing: Missing) -> list[Change]:
         """Move every alert on; `missing` tells which of some alerts have no data now."""
         changes: list[Change] = []
         for key, element in found.items():
@@ -86,10 +84,10 @@ class Lifecycle:
         self.active.clear()
         return changes
 
-    def _hold(self, key: Key, element: Element, now: float, changes: list[Change]) -> None:
+    def _hold(self, key: Labels, element: Element, now: float, changes: list[Change]) -> None:
         alert = self.active.get(key)
         if alert is None:
-            alert = Active(element.labels, element.source, "pending", element.value, now, now)
+            alert = Active(key, element.source, "pending", element.value, now, now)
             self.active[key] = alert
             if self.hold > 0:
                 changes.append(Change(alert, "pending", ""))
@@ -102,7 +100,7 @@ class Lifecycle:
             alert.state = "firing"
             changes.append(Change(alert, "firing", ""))
 
-    def _release(self, key: Key, alert: Active, now: float, changes: list[Change]) -> None:
+    def _release(self, key: Labels, alert: Active, now: float, changes: list[Change]) -> None:
         """There is data, and the condition does not hold."""
         if self._keeps(alert, now):
             if alert.keep_since is None:
@@ -115,7 +113,7 @@ class Lifecycle:
         pending = alert.state == "pending"
         changes.append(Change(alert, "inactive" if pending else "resolved", "the condition no longer holds"))
 
-    def _starve(self, key: Key, alert: Active, now: float, changes: list[Change]) -> None:
+    def _starve(self, key: Labels, alert: Active, now: float, changes: list[Change]) -> None:
         """There is no data that would tell whether the condition holds."""
         if alert.state == "firing":
             alert.state = "stale"

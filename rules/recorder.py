@@ -1,0 +1,79 @@
+"""Leaves the samples of a rule in the fleet, so that other rules may query them.
+
+Each rule is a source of its own, a device without target labels whose number is negative. Its columns are the series
+that it yielded lately: one that it yields no longer becomes stale at once, and loses its column when most are unused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rules.fleet import Fleet
+from rules.labels import NAME, Labels
+from rules.layouts import Layout
+from rules.windows import STALE
+
+_SCHEMA: Final = 0
+_FEW: Final = 64
+
+
+class Recorder:
+    """The fleet's side of one rule; `owner` is the number of its device."""
+
+    def __init__(self, fleet: Fleet, owner: int, columns: Sequence[Labels] = ()) -> None:
+        self._fleet = fleet
+        self.owner = owner
+        self._columns: dict[Labels, int] = {labels: i for i, labels in enumerate(columns)}
+        self._layout: Layout | None = None
+        self._last: Sequence[Labels] = ()
+        self._places = np.zeros(0, np.intp)
+        self._used = 0
+
+    @property
+    def columns(self) -> list[Labels]:
+        """The series that have a column."""
+        return list(self._columns)
+
+    def write(self, labels: Sequence[Labels], values: NDArray[np.float64], now: float) -> None:
+        """Take a rule's result at a time; each series once."""
+        if not self._used and not labels:
+            return
+        if labels is not self._last:
+            self._place(labels)
+        if self._layout is None:
+            self._layout = self._arranged()
+        row = np.full(len(self._columns), STALE)
+        row[self._places] = values
+        self._fleet.append(self._layout, np.array([now]), row[np.newaxis, :])
+        self._used = len(labels)
+
+    def close(self) -> None:
+        """Let go of every series: the rule is gone."""
+        self._fleet.remove_device(self.owner)
+        self._columns.clear()
+        self._layout = None
+
+    def _place(self, labels: Sequence[Labels]) -> None:
+        before = len(self._columns)
+        if before > _FEW and len(labels) < before // 4:
+            self._columns = {}
+        columns = self._columns
+        self._places = np.array([columns.setdefault(own, len(columns)) for own in labels], np.intp)
+        self._last = labels
+        if len(columns) != before:
+            self._layout = None
+
+    def _arranged(self) -> Layout:
+        """A layout of the columns as they are; it takes the place of the last one, which had fewer or more."""
+        device = self._fleet.devices.get(self.owner)
+        if device is None:
+            self._fleet.add_device(self.owner, {})
+        else:
+            for source in device.sources.values():
+                source.layouts.clear()
+        series = [(own[NAME], {n: v for n, v in own.items() if n != NAME}) for own in self._columns]
+        return self._fleet.layout(self.owner, _SCHEMA, series)
