@@ -12,10 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-import uvicorn
 from ticketing.accounts import Accounts
 
-from collector import metrics, pki, web
+from collector import pki
 from collector.config import Config, address, is_loopback
 from collector.database import open_database
 from collector.errors import StartError
@@ -23,17 +22,18 @@ from collector.ingest.intake import Intake
 from collector.ingest.senders import Senders
 from collector.ingest.server import IngestServer, Settings
 from collector.log import Log
+from collector.metrics import Metrics
 from collector.pipeline import CONSUMER, Pipeline
 from collector.recorder import Recorder
 from collector.register import Register
 from collector.rulefiles import RuleFiles
 from collector.runtime import Runtime
-from collector.sources import FleetSources
+from collector.tally import Tally
+from collector.web import WebServer
 from ticketing.errors import Unavailable
 from ticketing.store import Store
 
 HOUSEKEEPING_SECONDS = 2.0
-STOP_SECONDS = 5
 _LOG = logging.getLogger(__name__)
 
 
@@ -53,7 +53,7 @@ class Collector:
     def __init__(self, data: Path, config: Config, clock: Callable[[], float] = time.time) -> None:
         self.data = data
         self.config = config
-        self._clock = clock
+        self.clock = clock
         self._lock: IO[str] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -90,11 +90,11 @@ class Collector:
     def _open_stores(self) -> None:
         now = pki.utc_now()
         names = [*pki.local_names(), *self.config.agents.names, *self.config.web.names]
-        for listen in (self.config.agents.listen, self.config.web.listen):
-            names.append(address(listen)[0])
+        names += [address(listen)[0] for listen in (self.config.agents.listen, self.config.web.listen)]
         self.pki = pki.prepare(self.data / "pki", list(dict.fromkeys(names)), now)
         engine = open_database(self.config.database_url(self.data))
         self.store, self.register, self.accounts = Store(engine), Register(engine), Accounts(engine)
+        self.tally = Tally(engine)
         try:
             floor = self.store.position(CONSUMER) + 1
         except Unavailable as error:
@@ -102,73 +102,77 @@ class Collector:
         self.log = Log(self.data / "log", floor=floor, segment_bytes=self.config.log.segment_bytes)
 
     async def _start_pipeline(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.live = web.Live(loop)
-        self.metrics = metrics.Metrics()
+        self.metrics = Metrics()
         self.pipeline = Pipeline(
             self.log.directory,
             self.store,
             snapshot=self.data / "state.snapshot",
             snapshot_seconds=self.config.rules.snapshot_seconds,
-            changed=self.live.changed,
             observe=self.metrics.tick_seconds.observe,
         )
         self.recorder = Recorder(self.log.directory, self.data / "history.db", self.config.history)
-        await asyncio.to_thread(self.pipeline.recover, self.log.head)
-        self.recorder.open(self.log.head)
+        try:
+            await asyncio.to_thread(self.pipeline.recover, self.log.head)
+        except Unavailable as error:
+            raise StartError(f"The database does not answer: {error}.") from error
         self.rule_files = RuleFiles(self.config.rules, self.data, self.pipeline.state.rules)
         self.pipeline.start()
-        self.recorder.start()
+        self.recorder.start(self.log.head)
 
     async def _start_ingest(self) -> None:
         agents, state = self.config.agents, self.pipeline.state
-        intake = Intake()
-        intake.schemas = {schema: payload.count(b"\n") + 1 for schema, payload in state.schemas.items()}
-        self.intake = intake
-        self.senders = Senders(self.register, state.marks)
+        self.intake = Intake()
+        self.intake.schemas = {schema: payload.count(b"\n") + 1 for schema, payload in state.schemas.items()}
+        tls = self.agents_tls
         host, port = address(agents.listen)
+        settings = Settings(
+            host=host,
+            port=port,
+            tls=self.pki.context() if tls else None,
+            ca=self.pki.ca,
+            interval=agents.interval,
+            linger=agents.linger,
+            max_connections=agents.max_connections,
+        )
         self.ingest = IngestServer(
-            Settings(
-                host=host,
-                port=port,
-                tls=self.pki.context() if agents.tls or not is_loopback(agents.listen) else None,
-                ca=self.pki.ca,
-                interval=agents.interval,
-                linger=agents.linger,
-                max_connections=agents.max_connections,
-            ),
+            settings,
             self.log,
             self.register,
-            self.senders,
-            intake,
+            Senders(self.register, state.marks),
+            self.intake,
             announced=dict(state.devices),
             committed=self._committed,
-            clock=self._clock,
+            clock=self.clock,
         )
         try:
             await self.ingest.start(self.rule_files.changed())
         except OSError as error:
             raise StartError(_taken(agents.listen, "the agents", error)) from error
 
+    @property
+    def agents_tls(self) -> bool:
+        """Whether agents speak TLS: always, where others can listen in."""
+        return self.config.agents.tls or not is_loopback(self.config.agents.listen)
+
+    @property
+    def web_tls(self) -> bool:
+        """Whether the pages are served over TLS: always, where others can listen in, unless configured."""
+        wanted = self.config.web.tls
+        return not is_loopback(self.config.web.listen) if wanted is None else wanted
+
     async def _start_web(self, listening: socket.socket) -> None:
-        tls = self.config.web.tls
-        tls = not is_loopback(self.config.web.listen) if tls is None else tls
-        self.runtime = Runtime.of(self.config, os.getpid(), listening.getsockname()[1], self.ingest.port, web_tls=tls)
-        sources = FleetSources(self.pipeline, self.register, self.recorder, self._clock)
         self.metrics.watch(self)
-        app = web.create(self, sources, secure=tls)
-        settings = uvicorn.Config(
-            app,
-            log_config=None,
-            lifespan="off",
-            ssl_certfile=str(self.pki.server) if tls else None,
-            timeout_graceful_shutdown=STOP_SECONDS,
-            server_header=False,
-        )
-        self._web = web.Server(settings)
-        self._tasks.append(asyncio.create_task(self._web.serve([listening])))
-        while not self._web.started:
-            await asyncio.sleep(0.01)
+        self.web = WebServer(self, listening, certificate=self.pki.server if self.web_tls else None)
+        await self.web.start()
+        self.runtime = Runtime.of(self, os.getpid(), self.web.port, self.ingest.port)
+
+    def problem(self) -> str:
+        """Return what is wrong with the collector itself, in a sentence; empty if nothing is."""
+        if self.ingest.committer.failing:
+            return f"The log takes nothing: {self.ingest.committer.failing}"
+        if self.rule_files.problem:
+            return f"The rule files were not loaded: {self.rule_files.problem}"
+        return ""
 
     def _committed(self, head: int) -> None:
         self.pipeline.advance(head)
@@ -193,10 +197,9 @@ class Collector:
 
     async def stop(self) -> None:
         """Answer what was accepted, store what is durable, and end."""
-        for task in self._tasks[1:]:
+        for task in self._tasks:
             task.cancel()
-        self.live.close()
-        self._web.should_exit = True
+        await self.web.stop()
         await self.ingest.stop()
         await asyncio.to_thread(self.pipeline.stop)
         await asyncio.to_thread(self.recorder.stop)

@@ -8,11 +8,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from ticketing.database import connect
 
 import collector.register.models
 import ticketing.models
 from collector.errors import StartError
+from ticketing.database import connect
 
 METADATA = [ticketing.models.Base.metadata, collector.register.models.Base.metadata]
 

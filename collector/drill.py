@@ -87,7 +87,7 @@ class Drill:
             await asyncio.sleep(SETTLE_SECONDS)
             self._tell(f"The fault begins: {self._scenario.title}.")
             await self._fault()
-            opened = await self._wait(lambda incident: True, "no ticket was opened")
+            opened = await self._wait(lambda _: True, "no ticket was opened")
             self._tell(f"{opened.number} [P{opened.priority}] {opened.summary()}")
             await asyncio.sleep(self._hold)
             self._tell("The fault ends.")

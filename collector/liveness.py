@@ -80,6 +80,10 @@ class Presence:
         self._excused[row] = now + ttl
         self._reasons[device] = reason
 
+    def tell(self, device: int) -> None:
+        """Let the device's series be written at the next opportunity."""
+        self._state[self._rows[device]] = -1
+
     def started(self, now: float) -> None:
         """The collector was away until now: silence counts from here, and goodbyes are taken to hold."""
         np.maximum(self._since, now, out=self._since)

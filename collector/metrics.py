@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from collector.liveness import Liveness
+from collector.tally import Tally
 
 if TYPE_CHECKING:
-    from collector.collector import Collector
+    from collector.collector import Collector as Watchdesk
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -22,6 +28,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._customers = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.tick_seconds = Histogram(
@@ -37,19 +44,21 @@ class Metrics:
             buckets=_BUCKETS,
         )
 
-    def watch(self, collector: Collector) -> None:
+    def watch(self, collector: Watchdesk) -> None:
         """Read further metrics from the parts of this collector."""
         self.registry.register(_Parts(collector))
+        self._customers.register(_Incidents(collector.tally))
 
-    def text(self) -> bytes:
-        """Return the metrics in the Prometheus text format."""
-        return generate_latest(self.registry)
+    def text(self, *, customers: bool) -> bytes:
+        """Return the metrics in the Prometheus text format, with those that name customers or without."""
+        own = generate_latest(self.registry)
+        return own + generate_latest(self._customers) if customers else own
 
 
-class _Parts:
+class _Parts(Collector):
     """Reads the parts' own counters."""
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Watchdesk) -> None:
         self._collector = collector
 
     def describe(self) -> list[Metric]:
@@ -61,7 +70,6 @@ class _Parts:
         yield from self._ingest()
         yield from self._log()
         yield from self._engine()
-        yield from self._incidents()
 
     def _ingest(self) -> Iterator[Metric]:
         ingest = self._collector.ingest
@@ -101,7 +109,8 @@ class _Parts:
             state = pipeline.state
             rules = state.engine.rules()
             series = state.fleet.series
-            alive = Tally(
+            failures = Counter({(rule.group, rule.name): rule.failures for rule in rules})
+            alive = Counter(
                 (labels.get("class", ""), _word(state.presence.of(device, state.now)))
                 for device, labels in state.devices.items()
             )
@@ -111,8 +120,48 @@ class _Parts:
             devices.add_metric([kind, word], count)
         yield devices
         yield GaugeMetricFamily("watchdesk_rules_loaded", "Rules that are evaluated.", value=len(rules))
+        failed = CounterMetricFamily("watchdesk_rule_errors", "Evaluations that failed.", labels=["group", "rule"])
+        for (group, rule), count in sorted(failures.items()):
+            failed.add_metric([group, rule], count)
+        yield failed
         yield GaugeMetricFamily(
             "watchdesk_rules_last_reload_successful",
             "1 if the rule files as they are now are those evaluated.",
             value=0 if files.problem else 1,
         )
+
+
+class _Incidents(Collector):
+    """How many incidents each customer has: only for those who may know the customers."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def describe(self) -> list[Metric]:
+        """Say nothing beforehand, so that registering reads nothing."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counts as they are now; those of the last time if the database does not answer."""
+        with suppress(SQLAlchemyError):
+            self._tally.refresh()
+        standing = GaugeMetricFamily(
+            "watchdesk_incidents_open", "Incidents not resolved.", labels=["customer", "priority", "severity"]
+        )
+        for (customer, priority, severity), count in sorted(self._tally.open.items()):
+            standing.add_metric([customer, str(priority), severity], count)
+        yield standing
+        for name, help_text, counts in (
+            ("watchdesk_incidents_opened", "Incidents opened, or opened again.", self._tally.opened),
+            ("watchdesk_incidents_resolved", "Incidents resolved.", self._tally.resolved),
+        ):
+            family = CounterMetricFamily(name, help_text, labels=["customer", "alertname"])
+            for (customer, alertname), count in sorted(counts.items()):
+                family.add_metric([customer, alertname], count)
+            yield family
+
+
+def _word(life: Liveness) -> str:
+    if life.up:
+        return "alive"
+    return "excused" if life.excused else "silent"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from collector import alerts
@@ -29,12 +29,12 @@ _LOG = logging.getLogger(__name__)
 class Pipeline:
     """Applies the log to `state` and its effects to the store. `lock` is held while the state changes.
 
-    `changed(ids)` is called, in the pipeline's thread, with the incidents that a commit changed; `observe(seconds)`
-    with the time that each tick took.
+    `observe(seconds)` is called with the time that each tick took.
 
     Attributes:
         records: how many records were applied since the start.
         retries: how often the store was not there and a commit was tried again.
+        snapshot_position: the last record that the snapshot on disk holds; a start reads from there.
     """
 
     def __init__(
@@ -44,7 +44,6 @@ class Pipeline:
         *,
         snapshot: Path,
         snapshot_seconds: float,
-        changed: Callable[[Sequence[int]], None],
         observe: Callable[[float], None],
     ) -> None:
         self.state = State()
@@ -52,19 +51,21 @@ class Pipeline:
         self.head = 1
         self.records = 0
         self.retries = 0
+        self.snapshot_position = 0
         self._store = store
         self._log_directory = log_directory
         self._reader = Reader(log_directory)
         self._snapshot = snapshot
         self._snapshot_seconds = snapshot_seconds
         self._snapshot_at = 0.0
-        self._changed = changed
         self._observe = observe
+        self._pending: list[Alert] = []  # changed since the last tick
         self._committed = 0  # position of the last transaction
         self._committed_at = 0.0
         self._values_at = 0.0
         self._wake = threading.Condition()
         self._stopping = False
+        self._given_up = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -90,6 +91,7 @@ class Pipeline:
             except ValueError as error:
                 _LOG.warning("the snapshot cannot be used, reading the whole log: %s", error)
                 self.state = State()
+        self.snapshot_position = self.state.position
         self._reader = Reader(self._log_directory, self.state.position + 1)
         self.head = head
         while self._apply_some():
@@ -142,12 +144,12 @@ class Pipeline:
         """Apply records up to the next tick; return it and the alerts that changed, None if no tick is left."""
         with self.lock:
             for record in records:
-                if record.kind != RecordKind.TICK:
-                    self.state.apply(record)
-                    continue
                 before = time.perf_counter()
-                changes = alerts.from_transitions(self.state.apply(record))
+                self._pending += alerts.from_transitions(self.state.apply(record))
+                if record.kind != RecordKind.TICK:
+                    continue
                 self._observe(time.perf_counter() - before)
+                changes, self._pending = self._pending, []
                 if record.received - self._values_at >= VALUES_EVERY:
                     self._values_at = record.received
                     changes += alerts.from_active(self.state.engine.active(), record.received)
@@ -161,22 +163,25 @@ class Pipeline:
             return
         while True:
             try:
-                ids = self._store.apply(changes, consumer=CONSUMER, position=tick.number, now=tick.received)
+                self._store.apply(changes, consumer=CONSUMER, position=tick.number, now=tick.received)
                 break
             except Unavailable as error:
                 self.retries += 1
                 _LOG.warning("the database does not answer, trying again: %s", error)
                 if self._stopping:
-                    return  # the log still has it
+                    self._given_up = True  # the log still has it: a start reads it again, from an older snapshot
+                    return
                 time.sleep(RETRY_SECONDS)
         self._committed, self._committed_at = tick.number, tick.received
-        if ids:
-            self._changed(ids)
 
     def _write_snapshot(self) -> None:
+        if self._given_up or self._pending:  # what is not committed must be found in the log again
+            return
         with self.lock:
             data = self.state.dump()
+            position = self.state.position
         try:
             write_snapshot(self._snapshot, data)
+            self.snapshot_position = position
         except OSError as error:  # a full disk: the log is still there to start from
             _LOG.warning("no snapshot was written: %s", error)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from rules.engine import Engine
-from rules.fleet import Fleet
-
 from collector.config import RuleSources
 from rules import packs
+from rules.engine import Engine
 from rules.errors import RuleFileError
+from rules.fleet import Fleet
 
 _LOG = logging.getLogger(__name__)
 

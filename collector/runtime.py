@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from collector.config import Config, address
+from collector.config import address
+
+if TYPE_CHECKING:
+    from collector.collector import Collector
 
 FILE_NAME = "collector.json"
 
@@ -20,10 +24,11 @@ class Runtime(msgspec.Struct, frozen=True):
     agents: str  # URL for agents: what enrolment tokens carry
 
     @staticmethod
-    def of(config: Config, pid: int, web_port: int, agents_port: int, *, web_tls: bool, agents_tls: bool) -> Runtime:
-        """Return where a collector of this configuration listens."""
-        web = _url(config.web.listen, web_port, tls=web_tls)
-        agents = config.agents.url or _url(config.agents.listen, agents_port, tls=agents_tls)
+    def of(collector: Collector, pid: int, web_port: int, agents_port: int) -> Runtime:
+        """Return where a collector listens."""
+        config = collector.config
+        web = _url(config.web.listen, web_port, tls=collector.web_tls)
+        agents = config.agents.url or _url(config.agents.listen, agents_port, tls=collector.agents_tls)
         return Runtime(pid, web, agents)
 
     @staticmethod

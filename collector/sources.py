@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from collector.graphs import quantity
-from collector.pipeline import Pipeline
-from collector.recorder import Recorder
-from collector.register import Device, Register
-from rules.errors import RuleError
-from rules.promql import Query
 from rules.query_range import query_range
+
+from collector.graphs import Quantity, quantity
+from collector.register import Device
+from rules.errors import RuleError
+from rules.promql import Query, Vector
 from ticketing.incident import Incident
 from ticketing.scope import Scope
 from ticketing.web.sources import DeviceView, Graph, Level, Reading, Summary
+
+if TYPE_CHECKING:
+    from collector.collector import Collector
 
 FRESH_SECONDS: Final = 2.0  # how old what the pages show of the register and of the fleet's health may be
 BEFORE_SECONDS: Final = 1800.0  # of a graph, before its fault
@@ -63,7 +67,7 @@ MEASURES: Final = (
 class _Kept:
     """Answers that are made anew when they are older than FRESH_SECONDS."""
 
-    devices: dict[int, Device] = field(default_factory=dict)
+    devices: list[Device] = field(default_factory=list)
     devices_at: float = -math.inf
     health: dict[str, list[Reading]] = field(default_factory=dict)
     health_at: float = -math.inf
@@ -72,23 +76,12 @@ class _Kept:
 class FleetSources:
     """Reads the pipeline's state under its lock, a moment at a time."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        register: Register,
-        recorder: Recorder,
-        clock: Callable[[], float],
-        problem: Callable[[], str],
-    ) -> None:
-        """`problem()` is one sentence if the collector itself is unwell, else empty."""
-        self._pipeline = pipeline
-        self._register = register
-        self._recorder = recorder
-        self._clock = clock
-        self._problem = problem
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._pipeline = collector.pipeline
         self._kept = _Kept()
-        with pipeline.lock:
-            self._queries = [(measure, Query(pipeline.state.fleet, measure.expr)) for measure in MEASURES]
+        with self._pipeline.lock:
+            self._queries = [(measure, Query(self._pipeline.state.fleet, measure.expr)) for measure in MEASURES]
 
     def devices(self, scope: Scope) -> list[DeviceView]:
         """Return every device in scope."""
@@ -123,7 +116,7 @@ class FleetSources:
             alive=sum(view.alive for view in views),
             excused=sum(bool(view.excused) and not view.alive for view in views),
             judged_at=self._pipeline.state.now or None,
-            problem=self._problem(),
+            problem=self._collector.problem(),
         )
 
     def graph(self, scope: Scope, incident: Incident) -> Graph | None:
@@ -132,22 +125,70 @@ class FleetSources:
         drawn = self._drawn(incident)
         if device is None or drawn is None:
             return None
-        end = min(self._clock(), (incident.resolved_at or incident.recovered_at or math.inf) + AFTER_SECONDS)
-        start = incident.active_at - BEFORE_SECONDS
-        with self._recorder.lock:
-            samples = self._recorder.history.read(device.id, [], start, end)
+        over = incident.resolved_at or incident.recovered_at or math.inf
+        start, end = incident.active_at - BEFORE_SECONDS, min(self._collector.clock(), over + AFTER_SECONDS)
+        with self._collector.recorder.lock:
+            kept = self._collector.recorder.history.read(device.id, None, start, end)
         try:
-            found = query_range(drawn.expr, samples, start, end, max(1.0, (end - start) / STEPS))
+            lines = query_range(drawn.expr, kept, start, end, max(1.0, (end - start) / STEPS))
         except RuleError:
             return None
-        for labels, times, values in found:
-            if all(incident.labels.get(name, value) == value for name, value in labels.items()):
-                unit = incident.annotations.get("value_unit", "")
-                return Graph(
-                    times=times,
-                    values=values,
-                    unit=_UNITS.get(unit, unit),
-                    threshold=_threshold(incident) if drawn.threshold is None else drawn.threshold,
-                    above=drawn.above,
-                )
+        for line in lines:
+            if all(incident.labels.get(name, value) == value for name, value in line.labels.items()):
+                return _graph(incident, drawn, line.times, line.values)
         return None
+
+    def _drawn(self, incident: Incident) -> Quantity | None:
+        """Return what the rule behind an incident compares."""
+        with self._pipeline.lock:
+            rules = self._pipeline.state.engine.rules()
+        records = {rule.name: rule.expr for rule in rules if rule.kind == "record"}
+        exprs = [rule.expr for rule in rules if rule.kind == "alert" and rule.name == incident.alertname]
+        found = (quantity(expr, records) for expr in exprs)
+        return next((drawn for drawn in found if drawn is not None), None)
+
+    def _in_scope(self, scope: Scope) -> list[Device]:
+        if self._collector.clock() - self._kept.devices_at > FRESH_SECONDS:
+            self._kept.devices = self._collector.register.devices()
+            self._kept.devices_at = self._collector.clock()
+        return [device for device in self._kept.devices if scope.customer in (None, device.customer)]
+
+    def _view(self, device: Device) -> DeviceView:
+        state = self._pipeline.state
+        view = DeviceView(device.id, device.customer, device.site, device.name, device.kind, device.role, device.os)
+        if device.id not in state.devices:
+            return view
+        life = state.presence.of(device.id, max(state.now, 0.0))
+        hello = state.hellos.get(device.id)
+        return dataclasses.replace(
+            view, version=hello.version if hello else "", alive=life.up, excused=life.excused, last_seen=life.last_seen
+        )
+
+    def _health(self) -> dict[str, list[Reading]]:
+        """Return the readings of the whole fleet by instance."""
+        if self._collector.clock() - self._kept.health_at > FRESH_SECONDS:
+            with self._pipeline.lock:
+                found = [(measure, query.at(self._pipeline.state.now)) for measure, query in self._queries]
+            health: dict[str, list[Reading]] = {}
+            for measure, vector in found:
+                if isinstance(vector, Vector):
+                    for labels, value in zip(vector.labels, vector.values.tolist(), strict=True):
+                        health.setdefault(labels.get("instance", ""), []).append(_reading(measure, labels, value))
+            self._kept.health, self._kept.health_at = health, self._collector.clock()
+        return self._kept.health
+
+
+def _reading(measure: Measure, labels: Mapping[str, str], value: float) -> Reading:
+    label = labels.get(measure.label[1:-1], "") if measure.label.startswith("{") else measure.label
+    level: Level = "critical" if value >= measure.critical else "warning" if value >= measure.warning else "ok"
+    fraction = min(max(value / 100, 0.0), 1.0) if measure.unit == "%" else None
+    return Reading(label, value, measure.unit, fraction, level if math.isfinite(measure.warning) else "none")
+
+
+def _graph(incident: Incident, drawn: Quantity, times: Sequence[float], values: Sequence[float]) -> Graph:
+    unit = incident.annotations.get("value_unit", "")
+    threshold = drawn.threshold
+    if threshold is None:
+        with suppress(ValueError):
+            threshold = float(incident.annotations.get("threshold", ""))
+    return Graph(times, values, _UNITS.get(unit, unit), threshold=threshold, above=drawn.above)

@@ -11,8 +11,6 @@ from typing import TypeAlias
 
 import msgspec
 import numpy as np
-from rules.engine import Engine
-from rules.fleet import Fleet, Layout
 
 from agent import wire
 from agent.wire import Kind
@@ -22,14 +20,17 @@ from collector.liveness import SERIES, Presence
 from collector.log import Record, RecordKind
 from collector.rows import frame_of, samples_of
 from rules.alerts import Transition
+from rules.engine import Engine
+from rules.errors import RuleError
+from rules.fleet import Fleet
+from rules.layouts import Layout
 
 Labels: TypeAlias = dict[str, str]
 Series: TypeAlias = list[tuple[str, Labels]]
 
 DEFAULT_INTERVAL = 10.0
 _SNAPSHOT_VERSION = 1
-_COLLECTOR_SCHEMA = 0  # the collector's own series of a device; no schema's hash is expected to be 0
-_INFO_SCHEMA = 1
+_OWN = "collector"  # the source of the series that the collector itself adds to a device
 
 
 class _Snapshot(msgspec.Struct):
@@ -37,6 +38,7 @@ class _Snapshot(msgspec.Struct):
 
     version: int
     position: int
+    now: float
     devices: dict[int, Labels]
     hellos: dict[int, Hello]
     schemas: dict[int, str]
@@ -56,6 +58,7 @@ class State:
         schemas: the payload of each schema that rows may name.
         marks: the frames that were taken of each device.
         unknown_schemas: schemas that rows named and the log does not hold; agents must send them again.
+        dropped: rows of such schemas.
     """
 
     def __init__(self) -> None:
@@ -70,8 +73,10 @@ class State:
         self.rules: dict[str, str] = {}
         self.unknown_schemas: set[int] = set()
         self.now = 0.0
+        self.dropped = 0
         self._series: dict[int, Series] = {}
         self._layouts: dict[tuple[int, int], Layout] = {}
+        self._own: dict[int, Layout] = {}
 
     def apply(self, record: Record) -> list[Transition]:
         """Take one record in, and return what it changed of the alerts."""
@@ -81,7 +86,7 @@ class State:
         elif record.kind == RecordKind.TICK:
             return self._tick(record.received)
         elif record.kind == RecordKind.DEVICE:
-            self._device(record.device, msgspec.json.decode(record.body, type=Labels | None), record.received)
+            return self._device(record.device, msgspec.json.decode(record.body, type=Labels | None), record.received)
         elif record.kind == RecordKind.RULES:
             self.rules = msgspec.json.decode(record.body, type=dict[str, str])
             self.engine.load(self.rules)
@@ -116,6 +121,7 @@ class State:
         layout = self._layouts.get((record.device, samples.schema)) or self._layout(record.device, samples.schema)
         if layout is None:
             self.unknown_schemas.add(samples.schema)
+            self.dropped += len(samples.times)
             return
         self.fleet.append(layout, samples.times, samples.values)
 
@@ -126,40 +132,45 @@ class State:
         series = self._series.get(schema)
         if series is None:
             series = self._series[schema] = wire.read_schema(payload)
-        return self._keep(device, schema, series)
-
-    def _keep(self, device: int, schema: int, series: Series) -> Layout:
         layout = self._layouts[device, schema] = self.fleet.layout(device, schema, series)
         return layout
 
     def _hello(self, device: int, hello: Hello, now: float) -> None:
         self.hellos[device] = hello
         self.presence.interval(device, hello.interval)
-        info = [("watchdesk_agent_info", {"version": hello.version, "os": hello.os})]
-        layout = self._keep(_own(device), _INFO_SCHEMA, [*SERIES, *info])
-        self._layouts[_own(device), _COLLECTOR_SCHEMA] = layout
+        self._own[device] = self._own_layout(device)
+        self.presence.tell(device)
         self._write_presence(now)
 
-    def _device(self, device: int, labels: Labels | None, now: float) -> None:
+    def _own_layout(self, device: int) -> Layout:
+        """Return the layout of what the collector itself says of a device: its liveness, and who its agent is."""
+        series = list(SERIES)
+        hello = self.hellos.get(device)
+        if hello is not None:
+            series.append(("watchdesk_agent_info", {"version": hello.version, "os": hello.os}))
+        text = "\n".join(wire.format_series(name, labels) for name, labels in series)
+        return self.fleet.layout(device, wire.schema_id(text.encode()), series, _OWN)
+
+    def _device(self, device: int, labels: Labels | None, now: float) -> list[Transition]:
         if labels is None:
-            self._forget(device)
-            return
+            return self._forget(device, now)
         self.devices[device] = labels
         self.fleet.add_device(device, labels)
-        self.fleet.add_device(_own(device), labels)
-        self._layouts = {key: value for key, value in self._layouts.items() if key[0] not in {device, _own(device)}}
-        self._keep(_own(device), _COLLECTOR_SCHEMA, SERIES)
+        self._own[device] = self._own_layout(device)
         self.presence.add(device, now, DEFAULT_INTERVAL)
+        return []
 
-    def _forget(self, device: int) -> None:
-        if self.devices.pop(device, None) is None:
-            return
+    def _forget(self, device: int, now: float) -> list[Transition]:
+        labels = self.devices.pop(device, None)
+        if labels is None:
+            return []
         self.presence.remove(device)
-        for known in (device, _own(device)):
-            self.fleet.remove_device(known)
+        self.fleet.remove_device(device)
         self.hellos.pop(device, None)
         self.marks.pop(device, None)
-        self._layouts = {key: value for key, value in self._layouts.items() if key[0] not in {device, _own(device)}}
+        self._own.pop(device)
+        self._layouts = {key: layout for key, layout in self._layouts.items() if key[0] != device}
+        return self.engine.forget({"instance": labels["instance"]}, now, "the device was retired")
 
     def _tick(self, now: float) -> list[Transition]:
         self.now = now
@@ -169,15 +180,15 @@ class State:
     def _write_presence(self, now: float) -> None:
         times = np.array([now])
         for device, values in self.presence.due(now):
-            layout = self._layouts[_own(device), _COLLECTOR_SCHEMA]
-            more = np.ones((1, layout.columns - values.shape[1]))
-            self.fleet.append(layout, times, np.concatenate((values, more), axis=1))
+            info = np.ones((1, device in self.hellos))
+            self.fleet.append(self._own[device], times, np.concatenate((values, info), axis=1))
 
     def dump(self) -> bytes:
         """Return the whole state, for `restore`."""
         snapshot = _Snapshot(
             version=_SNAPSHOT_VERSION,
             position=self.position,
+            now=self.now,
             devices=self.devices,
             hellos=self.hellos,
             schemas={schema: payload.decode() for schema, payload in self.schemas.items()},
@@ -200,12 +211,16 @@ class State:
         snapshot = msgspec.msgpack.decode(data[4:], type=_Snapshot)
         if snapshot.version != _SNAPSHOT_VERSION:
             raise ValueError(f"the snapshot is of version {snapshot.version}")
-        raise NotImplementedError
-
-
-def _own(device: int) -> int:
-    """Return the number under which the fleet keeps the series that the collector itself adds to a device."""
-    return -device
+        try:
+            self.engine.load(snapshot.rules)
+            self.engine.restore(snapshot.engine)
+        except RuleError as error:
+            raise ValueError(f"the rules of the snapshot are not usable: {error}") from error
+        self.position, self.now, self.rules = snapshot.position, snapshot.now, snapshot.rules
+        self.devices, self.hellos, self.marks = snapshot.devices, snapshot.hellos, snapshot.marks
+        self.schemas = {schema: payload.encode() for schema, payload in snapshot.schemas.items()}
+        self.presence.restore(snapshot.presence)
+        self._own = {device: self._own_layout(device) for device in self.devices}
 
 
 def write_snapshot(path: Path, data: bytes) -> None:

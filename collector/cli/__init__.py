@@ -10,7 +10,7 @@ import click
 from agent import __version__
 from collector.cli.context import Context
 from collector.errors import CollectorError
-from rules.errors import RulesError
+from rules.errors import RuleError
 from ticketing.errors import TicketingError
 
 DEFAULT_DATA = ".watchdesk"
@@ -53,7 +53,7 @@ def main() -> None:
         module.register(watchdesk)
     try:
         watchdesk(prog_name="watchdesk")
-    except (CollectorError, RulesError, TicketingError) as error:
+    except (CollectorError, RuleError, TicketingError) as error:
         click.echo(f"watchdesk: {error}", err=True)
         sys.exit(1)
     except BrokenPipeError:  # `watchdesk incidents | head`

@@ -16,11 +16,6 @@ from collector.collector import Collector
 from collector.config import Config, with_ports
 from collector.up import Up
 
-try:
-    from uvloop import run
-except ImportError:  # Windows
-    run = asyncio.run
-
 
 def register(group: click.Group) -> None:
     """Add the commands."""
@@ -86,7 +81,12 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
             loop.add_signal_handler(number, stop.set)
         await work(stop)
 
-    run(main())
+    if sys.platform == "win32":
+        asyncio.run(main())
+    else:
+        import uvloop  # noqa: PLC0415 - there is none for Windows
+
+        uvloop.run(main())
 
 
 def _log_to_stderr(level: int) -> None:

@@ -17,11 +17,13 @@ class Committer:
 
     Attributes:
         errors: groups that could not be written.
+        failing: why the last group could not be written; empty if it was.
     """
 
     def __init__(self, log: Log, *, linger: float, committed: Callable[[int], None]) -> None:
         """`linger` seconds pass before each commit; `committed(head of the log)` is called after each, on the loop."""
         self.errors = 0
+        self.failing = ""
         self._log = log
         self._linger = linger
         self._committed = committed
@@ -71,7 +73,9 @@ class Committer:
             self._log.append(records)
         except LogError as error:
             self.errors += 1
+            self.failing = str(error)
             return error
+        self.failing = ""
         return None
 
     def stop(self) -> None:
