@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ticketing.web.sources import Graph
 
 _TIME_STEPS = (10, 30, 60, 300, 600, 1800, 3600, 10800, 21600, 43200, 86400, 604800)
+_MOST = 1e300  # beyond this the arithmetic of a scale overflows; such a value is a gap
 _TOP, _BOTTOM, _LEFT = 22.0, 20.0, 4.0
 
 
@@ -39,7 +40,8 @@ class Plot:
     right: float  # where the plot ends and the scale begins
     bottom: float
     path: str
-    dot: tuple[float, float] | None  # the newest value
+    dot: tuple[float, float]  # the newest value
+    bad: bool  # whether that is beyond the threshold
     beyond: tuple[float, float] | None  # y and height of the area beyond the threshold
     span: tuple[float, float] | None  # x and width of the time of the fault
     threshold: float | None
@@ -68,7 +70,11 @@ def lay_out(
     graph: Graph, moments: Sequence[tuple[str, float]], label: Callable[[float], str], *, width: float, name: str
 ) -> Plot | None:
     """Return the plot of `graph` with the incident's `moments` (kind, time) marked; None without two finite values."""
-    points = [(t, v) for t, v in zip(graph.times, graph.values, strict=True) if math.isfinite(t)]
+    points = [
+        (t, v if abs(v) <= _MOST else math.nan)
+        for t, v in zip(graph.times, graph.values, strict=True)
+        if math.isfinite(t)
+    ]
     finite = [v for _, v in points if math.isfinite(v)]
     if len(finite) < 2 or points[0][0] >= points[-1][0]:
         return None
@@ -87,6 +93,7 @@ def lay_out(
         bottom=height - _BOTTOM,
         path=_path(thinned, x, y),
         dot=(x(last[0]), y(last[1])),
+        bad=graph.threshold is not None and (last[1] > graph.threshold) == graph.above,
         beyond=None if limit is None else (0.0, limit) if graph.above else (limit, height - limit),
         span=_span(moments, x),
         threshold=limit,
@@ -112,7 +119,8 @@ def _domain(values: Sequence[float], graph: Graph) -> tuple[float, float]:
     """Return the value range to draw: the values, the threshold and what is normal, with air around them."""
     known = [*values, *(v for v in (graph.threshold, graph.normal) if v is not None)]
     low, high = min(known), max(known)
-    pad = (high - low) * 0.12 or abs(high) * 0.1 or 1.0
+    flat = high - low <= abs(high) * 1e-6
+    pad = max(1e-9, (abs(high) * 0.1 or 1.0) if flat else (high - low) * 0.12)
     floor = 0.0 if low >= 0 else -math.inf
     ceiling = 100.0 if graph.unit == "%" and high <= 100 else math.inf
     return max(floor, low - pad), min(ceiling, high + pad)

@@ -127,15 +127,25 @@ async function fetchPage() {
 
 // ---- the stream: one tab holds it and tells the others, as browsers allow few connections to a host
 
-function show(state) {
+let state = "";
+let leads = false;
+let last = { type: "lost" };
+
+function show(next) {
   const sign = document.getElementById("live");
-  if (!sign) return;
+  if (next === state || !sign) return;
+  if (state === "reconnecting") refresh(); // the fleet may have changed while nobody told us
+  state = next;
   sign.hidden = false;
-  sign.dataset.state = state;
-  sign.textContent = state === "live" ? sign.dataset.live : sign.dataset.reconnecting;
+  sign.dataset.state = next;
+  sign.textContent = next === "live" ? sign.dataset.good : sign.dataset.lost;
 }
 
 function hear({ type, position, incidents }) {
+  if (type === "hello") {
+    if (leads) channel.postMessage(last); // a new tab asks how things are
+    return;
+  }
   show(type === "lost" ? "reconnecting" : "live");
   const mine = incidents?.length && page.incident ? incidents.includes(Number(page.incident)) : true;
   if (type === "change" && mine) refresh();
@@ -143,19 +153,22 @@ function hear({ type, position, incidents }) {
   else if (type === "beat" && (page.beat || position > known)) refresh();
 }
 
+function tell(message) {
+  last = message.type === "lost" ? message : { type: "beat", position: message.position };
+  channel.postMessage(message);
+  hear(message);
+}
+
 function follow() {
+  leads = true;
   const source = new EventSource(`/events?after=${known}`);
-  const tell = (message) => {
-    channel.postMessage(message);
-    hear(message);
-  };
   for (const type of ["change", "fleet", "beat"]) {
     source.addEventListener(type, (event) => tell({ type, ...JSON.parse(event.data) }));
   }
-  source.addEventListener("open", () => show("live"));
   source.addEventListener("error", () => {
     tell({ type: "lost" });
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => (fetchPage(), follow()), 5000);
+    // Refused, not just cut off: full, stopping, or signed out, which fetching the page finds out.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => fetchPage().then(follow), 5000);
   });
 }
 
@@ -205,6 +218,7 @@ localise(document);
 setInterval(() => localise(document), 1000);
 if (page.position !== undefined) {
   channel.addEventListener("message", (event) => hear(event.data));
+  channel.postMessage({ type: "hello" });
   if (navigator.locks) navigator.locks.request("watchdesk", () => new Promise(follow));
   else follow();
 }
