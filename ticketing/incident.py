@@ -157,8 +157,8 @@ class TimelineEntry:
     """One change of an incident: what, by whom, why, when.
 
     `data["set"]` holds the members of `Incident` that it changed, with their new values, `data["was"]` the values of
-    those before that people read, `data["alert"]` the alert (a `Feed`) behind it, `data["text"]` what a person wrote.
-    A quiet entry is not worth a note: it is replaced by the next quiet one, `data["times"]` counts them.
+    those before that people read, `data["alerts"]` the alerts (`Feed`) behind it by fingerprint, `data["text"]` what a
+    person wrote. A quiet entry is not worth a note: the next quiet one takes it in, and `data["times"]` counts them.
     """
 
     id: int

@@ -5,64 +5,38 @@ Every query takes a `Scope` and is narrowed to it in one place; what is out of s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import sqlalchemy
+from sqlalchemy import Connection
 
+from ticketing import clean, queries
 from ticketing.alert import Alert
-from ticketing.incident import UNRESOLVED, Incident, State, TimelineEntry
-from ticketing.scope import Scope as Scope  # the pages take both from here
+from ticketing.database import reading
+from ticketing.decide import DEFAULT, Policy
+from ticketing.incident import Incident, TimelineEntry
+from ticketing.key import key
+from ticketing.queries import Counts as Counts  # the pages take these from here
+from ticketing.queries import Filter as Filter
+from ticketing.queries import Order as Order
+from ticketing.queries import Page as Page
+from ticketing.scope import Scope as Scope
+from ticketing.transaction import ask, transact
 from ticketing.work import Act
+from ticketing.writing import Batch, claim, position
 
-
-class Order(StrEnum):
-    """How a list is sorted."""
-
-    PRIORITY = "priority"  # P1 first, the newest first within a priority
-    NEWEST = "newest"  # by number, the newest first
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which incidents are wanted: all that is given must hold; None and "" leave open."""
-
-    states: frozenset[State] = UNRESOLVED
-    priority: int | None = None
-    customer: str | None = None
-    site: str | None = None
-    device: str | None = None
-    owner: str | None = None
-    text: str = ""  # in the key
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of a list; `after` goes into the next call, and is None at the end."""
-
-    incidents: list[Incident]
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many unresolved incidents there are in a scope."""
-
-    states: Mapping[State, int]
-    priorities: Mapping[int, int]
-
-    @property
-    def total(self) -> int:
-        """Return all unresolved."""
-        return sum(self.states.values())
+_Answer = TypeVar("_Answer")
 
 
 class Store:
     """The incidents of one database; safe to use from several threads and processes."""
 
-    def __init__(self, engine: sqlalchemy.Engine) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, policy: Policy = DEFAULT) -> None:
         self._engine = engine
+        self._reads = reading(engine)
+        self._policy = policy
 
     # What the collector writes.
 
@@ -72,15 +46,34 @@ class Store:
         A position not greater than the stored one is ignored whole: each position has its effect exactly once.
         Raises Unavailable if the database is locked or away; then nothing was written, and the call can be repeated.
         """
-        raise NotImplementedError
+        grouped = _by_key(alerts)
+
+        def work(connection: Connection) -> list[int]:
+            if not claim(connection, consumer, position):
+                return []
+            batch = Batch(connection, self._policy, now)
+            for customer in sorted(grouped):
+                batch.take(customer, grouped[customer])
+            batch.sweep()
+            batch.finish()
+            return batch.changed
+
+        return transact(self._engine, work)
 
     def sweep(self, now: float) -> list[int]:
         """Do what time alone does (flapping ends, waiting ends, closing); `apply` does it as well."""
-        raise NotImplementedError
+
+        def work(connection: Connection) -> list[int]:
+            batch = Batch(connection, self._policy, now)
+            batch.sweep()
+            batch.finish()
+            return batch.changed
+
+        return transact(self._engine, work)
 
     def position(self, consumer: str) -> int:
         """Return the position stored by the consumer's last apply, or 0."""
-        raise NotImplementedError
+        return self._read(lambda connection: position(connection, consumer))
 
     # What people do.
 
@@ -91,42 +84,62 @@ class Store:
 
         Raises Conflict if a version is given and the incident has another by now, Refused if the act does not fit.
         """
-        raise NotImplementedError
 
-    # What the pages read.
+        def work(connection: Connection) -> Incident | None:
+            batch = Batch(connection, self._policy, now)
+            if not batch.act(scope, incident, act, actor, version):
+                return None
+            batch.finish()
+            return queries.find(connection, scope, incident)
+
+        return transact(self._engine, work)
+
+    # What the pages read. Each raises Unavailable if the database is away.
 
     def incident(self, scope: Scope, incident: int) -> Incident | None:
         """Return an incident with its alerts and members, or None if it is not in the scope."""
-        raise NotImplementedError
+        return self._read(lambda connection: queries.find(connection, scope, incident))
 
     def incidents(
         self,
         scope: Scope,
-        wanted: Filter = Filter(),
+        wanted: Filter = queries.UNFILTERED,
         *,
         order: Order = Order.PRIORITY,
         after: str | None = None,
         limit: int = 50,
     ) -> Page:
         """Return a page of incidents. Raises ValueError if `after` did not come from an earlier page."""
-        raise NotImplementedError
+        return self._read(lambda connection: queries.page(connection, scope, wanted, order, after, limit))
 
     def counts(self, scope: Scope) -> Counts:
         """Count the unresolved incidents by state and by priority."""
-        raise NotImplementedError
+        return self._read(lambda connection: queries.counts(connection, scope))
 
     def timeline(self, scope: Scope, incident: int) -> list[TimelineEntry] | None:
         """Return an incident's entries, oldest first; None if it is not in the scope."""
-        raise NotImplementedError
+        return self._read(lambda connection: queries.timeline(connection, scope, incident) or None)
 
     def earlier(self, scope: Scope, incident: int, limit: int = 10) -> list[Incident]:
         """Return former incidents of the same key, the newest first."""
-        raise NotImplementedError
+        return self._read(lambda connection: queries.earlier(connection, scope, incident, limit))
 
     def changes(self, scope: Scope, since: int, limit: int = 1000) -> list[TimelineEntry]:
         """Return the entries of all incidents after the entry `since`, in the order in which they were committed."""
-        raise NotImplementedError
+        return self._read(lambda connection: queries.changes(connection, scope, since, limit))
 
     def last_change(self, scope: Scope) -> int:
         """Return the id of the newest entry in the scope, 0 if there is none: where `changes` begins."""
-        raise NotImplementedError
+        return self._read(lambda connection: queries.last_change(connection, scope))
+
+    def _read(self, question: Callable[[Connection], _Answer]) -> _Answer:
+        return ask(self._reads, question)
+
+
+def _by_key(alerts: Sequence[Alert]) -> dict[str, dict[str, list[Alert]]]:
+    """Return the alerts, made harmless, by customer and key; those of a key stay in their order."""
+    grouped: dict[str, dict[str, list[Alert]]] = defaultdict(lambda: defaultdict(list))
+    for dirty in alerts:
+        alert = clean.alert(dirty)
+        grouped[alert.customer][key(alert)].append(alert)
+    return grouped

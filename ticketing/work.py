@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, assert_never
 
-from ticketing.incident import Cause, PendingReason
+from ticketing import clean
+from ticketing.decide import Reason
+from ticketing.errors import Refused
+from ticketing.incident import Cause, Incident, PendingReason, State, TimelineEntry
+from ticketing.life import difference
 
 
 class Deed(StrEnum):
@@ -88,3 +92,81 @@ DEEDS: Final[dict[type[Act], Deed]] = {
     Resolve: Deed.RESOLVE,
     Reopen: Deed.REOPEN,
 }
+
+_WORKABLE: Final = frozenset({State.OPEN, State.ACKNOWLEDGED, State.IN_PROGRESS, State.PENDING})
+
+
+def performed(before: Incident, act: Act, actor: str, now: float) -> Incident:
+    """Return the incident after what a person does. Raises Refused if it does not fit the incident's state."""
+    news = _news(before, act, actor, now)
+    return replace(before, updated_at=now, noted_at=now, version=before.version + 1, **news)
+
+
+def entry(before: Incident, after: Incident, act: Act, actor: str) -> TimelineEntry:
+    """Return the timeline's entry of what a person did. Raises Refused for an empty comment."""
+    text = clean.paragraph(act.text).strip() if isinstance(act, Comment | Pend | Resolve | Reopen) else ""
+    if isinstance(act, Comment) and not text:
+        raise Refused("the comment is empty")
+    data = difference(before, after)
+    return TimelineEntry(
+        id=0,
+        incident=after.id,
+        version=after.version,
+        at=after.updated_at,
+        actor=actor,
+        action=DEEDS[type(act)].value,
+        reason=Reason.BY_PERSON.value,
+        internal=isinstance(act, Comment) and act.internal,
+        data={**data, "text": text} if text else data,
+    )
+
+
+def _news(before: Incident, act: Act, actor: str, now: float) -> dict[str, Any]:
+    match act:
+        case Comment():
+            return {"comments": before.comments + 1}
+        case Reopen():
+            return _reopened(before, actor)
+    if not before.unresolved:
+        raise Refused(f"{before.number} is {before.state.value}")
+    match act:
+        case Assign(owner):
+            return {"owner": owner}
+        case Resolve(cause):
+            over = {"state": State.RESOLVED, "resolved_at": now, "resolved_by": actor, "cause": cause}
+            return {**_NOT_WAITING, "flapping_since": None, **over}
+    if before.state not in _WORKABLE:
+        raise Refused(f"{before.number} has recovered; resolve it, or wait whether it comes back")
+    match act:
+        case Acknowledge():
+            if before.state is not State.OPEN:
+                raise Refused(f"{before.number} is {before.state.value} already")
+            return {"state": State.ACKNOWLEDGED, **_seen(before, actor, now)}
+        case Start() | Resume():
+            if before.state is State.IN_PROGRESS or (isinstance(act, Resume) and before.state is not State.PENDING):
+                raise Refused(f"{before.number} is {before.state.value}")
+            return {"state": State.IN_PROGRESS, **_NOT_WAITING, **_seen(before, actor, now), **_taken(before, actor)}
+        case Pend(reason, until):
+            if until is not None and until <= now:
+                raise Refused("the time to wait for is past")
+            waits = {"pending_reason": reason, "pending_until": until}
+            return {"state": State.PENDING, **waits, **_seen(before, actor, now)}
+    assert_never(act)
+
+
+_NOT_WAITING: Final = {"pending_reason": None, "pending_until": None}
+
+
+def _seen(before: Incident, actor: str, now: float) -> dict[str, Any]:
+    return {} if before.acknowledged_at is not None else {"acknowledged_at": now, "acknowledged_by": actor}
+
+
+def _taken(before: Incident, actor: str) -> dict[str, Any]:
+    return {} if before.owner is not None else {"owner": actor}
+
+
+def _reopened(before: Incident, actor: str) -> dict[str, Any]:
+    if before.state is not State.RESOLVED:
+        raise Refused(f"{before.number} is {before.state.value}; only a resolved incident can be reopened")
+    over = dict.fromkeys(("recovered_at", "resolved_at", "resolved_by", "cause"))
+    return {**over, "state": State.IN_PROGRESS, **_taken(before, actor)}

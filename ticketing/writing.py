@@ -1,0 +1,209 @@
+"""Writes the effects of a batch of alerts, set by set: load the incidents concerned, fold the alerts in, store.
+
+The timeline comes last, because its lock on PostgreSQL is held until the commit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ticketing import bulk, rows
+from ticketing.alert import Alert
+from ticketing.decide import Policy
+from ticketing.errors import Conflict, Refused
+from ticketing.fold import Case
+from ticketing.incident import Feed, Incident, TimelineEntry
+from ticketing.models import CursorRow
+from ticketing.rows import FEEDS, INCIDENTS, TIMELINE
+from ticketing.scope import Scope
+from ticketing.transaction import Raced
+from ticketing.work import Act, Reopen
+
+_CHUNK: Final = 10_000
+_SWEEP: Final = 2_000  # of what is due at most so many at a time, so that no batch waits long for it
+
+_CURSORS: Final = CursorRow.metadata.tables["cursors"]
+
+
+def claim(connection: Connection, consumer: str, position: int) -> bool:
+    """Move the consumer's cursor forward; False if it is there or further already. Locks it until the commit."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    placed = insert(_CURSORS).values(consumer=consumer, position=position)
+    moved = placed.on_conflict_do_update(
+        index_elements=["consumer"],
+        set_={"position": placed.excluded.position},
+        where=_CURSORS.c.position < placed.excluded.position,
+    )
+    return connection.scalar(moved.returning(_CURSORS.c.position)) is not None
+
+
+def position(connection: Connection, consumer: str) -> int:
+    """Return the position of the consumer's cursor, 0 if it has none."""
+    return connection.scalar(select(_CURSORS.c.position).where(_CURSORS.c.consumer == consumer)) or 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """The effects of alerts within one transaction."""
+
+    connection: Connection
+    policy: Policy
+    now: float
+    changed: list[int] = field(default_factory=list)
+    entries: list[tuple[TimelineEntry, str]] = field(default_factory=list)
+    swallowed: list[tuple[int, int]] = field(default_factory=list)  # (incident, version) of entries taken in
+
+    def take(self, customer: str, alerts: Mapping[str, Sequence[Alert]]) -> None:
+        """Let one customer's alerts, by key, have their effect on the incidents."""
+        keys = iter(sorted(alerts))  # in one order everywhere, so that two writers do not wait for each other
+        while chunk := list(islice(keys, _CHUNK)):
+            cases = self._load(customer, chunk)
+            numbers = bulk.numbers(self.connection, INCIDENTS, sum(case.incident is None for case in cases))
+            for case in cases:
+                for alert in alerts[case.key]:
+                    case.take(alert, self.now, self.policy, numbers.__next__)
+                case.wake(self.now, self.policy)
+            self._store(cases)
+
+    def sweep(self) -> None:
+        """Do what time alone does to incidents that no alert concerned."""
+        due = INCIDENTS.c.wake_at <= self.now
+        newest = select(INCIDENTS).where(due).order_by(INCIDENTS.c.wake_at).limit(_SWEEP)
+        cases = self._cases(self.connection.execute(newest.with_for_update(skip_locked=True)).all())
+        for case in cases:
+            case.wake(self.now, self.policy)
+        self._store(cases)
+
+    def act(self, scope: Scope, incident: int, act: Act, actor: str, version: int | None) -> bool:
+        """Let a person's action have its effect; False if the incident is not in the scope.
+
+        Raises Conflict if it has another version than the one given, Refused if the action does not fit.
+        """
+        wanted = INCIDENTS.c.id == incident
+        if scope.customer is not None:
+            wanted &= INCIDENTS.c.customer == scope.customer
+        cases = self._locked(wanted)
+        for case in cases:
+            if version is not None and case.stored is not None and case.stored.version != version:
+                raise Conflict(f"{case.stored.number} was changed meanwhile")
+            case.wake(self.now, self.policy)
+            if isinstance(act, Reopen) and self._is_open(case.customer, case.key):
+                raise Refused("there is a newer incident of this key")
+            case.perform(act, actor, self.now)
+        self._store(cases)
+        return bool(cases)
+
+    def finish(self) -> None:
+        """Write the timeline."""
+        if not self.entries:
+            return
+        bulk.lock_timeline(self.connection)
+        values = [rows.entry_values(entry, customer) for entry, customer in self.entries]
+        bulk.insert(self.connection, TIMELINE, rows.ENTRY_COLUMNS, values)
+        # Only now, so that no new entry gets the number of one that went: readers count on growing numbers.
+        for part in _chunks(self.swallowed, 500):
+            self.connection.execute(delete(TIMELINE).where(tuple_(TIMELINE.c.incident, TIMELINE.c.version).in_(part)))
+
+    def _load(self, customer: str, keys: Sequence[str]) -> list[Case]:
+        """Return a case for each key, with the newest incident of the key: the open one, else the last."""
+        mine = (INCIDENTS.c.customer == customer) & bulk.among(self.connection, INCIDENTS.c.key, keys)
+        found = {case.key: case for case in self._locked(mine & INCIDENTS.c.resolved_at.is_(None))}
+        missing = [key for key in keys if key not in found]
+        if missing:
+            gone = (INCIDENTS.c.customer == customer) & bulk.among(self.connection, INCIDENTS.c.key, missing)
+            last = select(func.max(INCIDENTS.c.id)).where(gone & INCIDENTS.c.resolved_at.is_not(None))
+            last = last.group_by(INCIDENTS.c.key)
+            found |= {case.key: case for case in self._locked(INCIDENTS.c.id.in_(last))}
+        return [found.get(key) or Case(customer, key) for key in keys]
+
+    def _is_open(self, customer: str, key: str) -> bool:
+        mine = (INCIDENTS.c.customer == customer) & (INCIDENTS.c.key == key)
+        return (
+            self.connection.scalar(select(INCIDENTS.c.id).where(mine & INCIDENTS.c.resolved_at.is_(None))) is not None
+        )
+
+    def _locked(self, condition: ColumnElement[bool]) -> list[Case]:
+        query = select(INCIDENTS).where(condition).order_by(INCIDENTS.c.id).with_for_update()
+        return self._cases(self.connection.execute(query).all())
+
+    def _cases(self, found: Sequence[Row[Any]]) -> list[Case]:
+        ids = [row.id for row in found]
+        feeds = feeds_of(self.connection, ids)
+        quiet = self._quiet_entries([row.id for row in found if row.quiet])
+        incidents = [rows.incident_of(row, feeds.get(row.id, ())) for row in found]
+        return [Case(one.customer, one.key, one, quiet.get(one.id)) for one in incidents]
+
+    def _quiet_entries(self, incidents: Sequence[int]) -> dict[int, TimelineEntry]:
+        if not incidents:
+            return {}
+        mine = bulk.among(self.connection, TIMELINE.c.incident, incidents)
+        newest = TIMELINE.c.version == INCIDENTS.c.version
+        query = select(TIMELINE).join(INCIDENTS, (TIMELINE.c.incident == INCIDENTS.c.id) & newest).where(mine)
+        return {row.incident: rows.entry_of(row) for row in self.connection.execute(query)}
+
+    def _store(self, cases: Iterable[Case]) -> None:
+        writes = _Writes(self.policy)
+        for case in cases:
+            for incident in case.changed():
+                writes.add(case, incident)
+                self.changed.append(incident.id)
+            self.entries += [(entry, case.customer) for entry in case.entries]
+            if case.swallowed and case.quiet is not None:
+                self.swallowed.append((case.quiet.incident, case.quiet.version))
+        writes.run(self.connection)
+
+
+@dataclass(slots=True)
+class _Writes:
+    """Rows of incidents and their alerts, gathered and then written set by set."""
+
+    policy: Policy
+    opened: list[tuple[Any, ...]] = field(default_factory=list)
+    added: list[tuple[Any, ...]] = field(default_factory=list)
+    changed: list[tuple[Any, ...]] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+    new_feeds: list[tuple[Any, ...]] = field(default_factory=list)
+    feeds: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def add(self, case: Case, incident: Incident) -> None:
+        number, stored = incident.id, case.stored
+        if stored is not None and stored.id == number:
+            self.changed.append(rows.incident_values(incident, self.policy, quiet=case.ends_quietly(number)))
+            self.versions.append(stored.version)
+            new = [feed for name, feed in incident.alerts.items() if feed is not stored.alerts.get(name)]
+            self.feeds += [rows.feed_values(number, feed) for feed in new]
+            return
+        if incident.version == 1:
+            self.opened.append(rows.opening_values(incident, self.policy))
+        else:
+            self.added.append(rows.incident_values(incident, self.policy, quiet=case.ends_quietly(number)))
+        self.new_feeds += [rows.feed_values(number, feed) for feed in incident.alerts.values()]
+
+    def run(self, connection: Connection) -> None:
+        bulk.insert(connection, INCIDENTS, rows.INCIDENT_COLUMNS, self.added)
+        bulk.insert(connection, INCIDENTS, rows.OPENING_COLUMNS, self.opened)
+        if bulk.change(connection, INCIDENTS, rows.INCIDENT_COLUMNS, self.changed, self.versions) != len(self.changed):
+            raise Raced
+        bulk.insert(connection, FEEDS, rows.FEED_COLUMNS, self.new_feeds)
+        bulk.upsert(connection, FEEDS, rows.FEED_COLUMNS, self.feeds)
+
+
+def feeds_of(connection: Connection, incidents: Sequence[int]) -> dict[int, list[Feed]]:
+    """Return the alerts of many incidents."""
+    found: dict[int, list[Feed]] = defaultdict(list)
+    if incidents:
+        query = select(FEEDS).where(bulk.among(connection, FEEDS.c.incident, incidents))
+        for row in connection.execute(query):
+            found[row.incident].append(rows.feed_of(row))
+    return found
+
+
+def _chunks(values: Sequence[tuple[int, int]], size: int) -> Iterator[Sequence[tuple[int, int]]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
