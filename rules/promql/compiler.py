@@ -1,0 +1,238 @@
+"""From promql_parser's tree to nodes; equal subexpressions of all queries of a fleet become one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+
+import promql_parser as pp
+
+from rules.errors import PromQLError
+from rules.labels import NAME, Pick, all_but, only
+from rules.matchers import Matcher, Op, Selector
+from rules.promql import aggregate, printer
+from rules.promql.binary import Negative, ScalarArithmetic, ScalarBinary, ScalarComparison, ScalarNegative
+from rules.promql.matching import Matching, VectorBinary
+from rules.promql.node import Node, Number, ScalarNode, Text, VectorNode
+from rules.promql.operators import ARITHMETIC, SETS
+from rules.promql.selectors import Chosen, Current
+from rules.promql.sets import Intersection, Union
+from rules.promql.source import Source
+
+if TYPE_CHECKING:
+    from rules.fleet import Fleet
+
+N = TypeVar("N", bound="Node[Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How an expression is compiled: nodes are shared among those that are compiled alike.
+
+    `lenient`: comparisons do not filter, `unless` keeps its left side, absence is always told – an expression's
+    presence. `history`: everything is read from the windows, so that any moment can be asked for. `step` is the default
+    resolution of subqueries, in ms. `within` names the subquery that this is a part of.
+    """
+
+    step: float
+    lenient: bool = False
+    history: bool = False
+    within: str = ""
+
+    @property
+    def past(self) -> bool:
+        """Whether moments other than now are asked for."""
+        return self.history or bool(self.within)
+
+
+_AGGREGATES: Final[dict[str, type[aggregate.Aggregate]]] = {
+    "sum": aggregate.Sum,
+    "avg": aggregate.Average,
+    "count": aggregate.Count,
+    "group": aggregate.Group,
+    "min": aggregate.Minimum,
+    "max": aggregate.Maximum,
+    "stdvar": aggregate.Variance,
+    "stddev": aggregate.Deviation,
+    "quantile": aggregate.Quantile,
+}
+
+
+class Compiler:
+    """Compiles one expression for a fleet."""
+
+    def __init__(self, fleet: Fleet, source: Source, setting: Setting) -> None:
+        self.fleet = fleet
+        self.source = source
+        self.setting = setting
+
+    def compile(self, tree: Any) -> Node[Any]:
+        """Return the node of a tree.
+
+        Raises:
+            PromQLError: something that is not evaluated here.
+        """
+        match tree:
+            case pp.VectorSelector():
+                return self._selector(tree)
+            case pp.ParenExpr():
+                return self.compile(tree.expr)
+            case pp.UnaryExpr():
+                return self._negative(tree)
+            case pp.BinaryExpr():
+                return self._binary(tree)
+            case pp.AggregateExpr():
+                return self._aggregate(tree)
+            case pp.Call():
+                return self._call(tree)
+            case pp.NumberLiteral():
+                return self.shared(tree, lambda text: Number(self.fleet, text, tree.val))
+            case pp.StringLiteral():
+                return self.shared(tree, lambda text: Text(self.fleet, text, tree.val))
+        raise PromQLError("a range of samples is no answer; apply a function such as rate() to it", 0)
+
+    def vector(self, tree: Any) -> VectorNode:
+        """Return the node of a tree that is a vector."""
+        return cast(VectorNode, self.compile(tree))
+
+    def scalar(self, tree: Any) -> ScalarNode:
+        """Return the node of a tree that is a number."""
+        return cast(ScalarNode, self.compile(tree))
+
+    def inside(self, within: str) -> Compiler:
+        """Return a compiler for what is evaluated inside of a subquery."""
+        return Compiler(self.fleet, self.source, replace(self.setting, within=self.setting.within + within))
+
+    def shared(self, tree: Any, make: Callable[[str], N], *, variant: str = "") -> N:
+        """Return the node that was made for equal text under an equal setting, or make it."""
+        text = self.write(tree)
+        key = (text, variant, self.setting)
+        node = self.fleet.plans.get(key)
+        if node is None:
+            node = self.fleet.plans[key] = make(text)
+        return cast(N, node)
+
+    def write(self, tree: Any) -> str:
+        """Return the text of a tree, in the one way of writing it."""
+        return printer.write(tree, self.source)
+
+    # -- selectors -----------------------------------------------------------------------------------------------
+
+    def chosen(self, tree: Any) -> Chosen:
+        """Return what a selector chooses."""
+        selector = self.selector(tree)
+        key = ("chosen", selector.text)
+        chosen = self.fleet.plans.get(key)
+        if chosen is None:
+            chosen = self.fleet.plans[key] = Chosen(self.fleet, selector)
+        return cast(Chosen, chosen)
+
+    def selector(self, tree: Any) -> Selector:
+        """Return the matchers of a selector."""
+        if tree.matchers.or_matchers:
+            raise PromQLError("`or` between matchers is not PromQL", self.source.place("or"))
+        matchers = [Matcher(NAME, "=", tree.name)] if tree.name else []
+        matchers += [self._matcher(m) for m in tree.matchers.matchers]
+        if all(m.test("") for m in matchers):
+            raise PromQLError("vector selector must contain at least one non-empty matcher", self.source.place("{"))
+        return Selector(matchers)
+
+    def _matcher(self, matcher: Any) -> Matcher:
+        op = cast(Op, printer.MATCH_OPS[str(matcher.op)])
+        if not op.endswith("~"):
+            return Matcher(matcher.name, op, matcher.value)
+        pattern, at = self.source.pattern(matcher.value)
+        try:
+            return Matcher(matcher.name, op, pattern)
+        except PromQLError as error:
+            raise PromQLError(error.message, at) from None
+
+    def _selector(self, tree: Any) -> VectorNode:
+        chosen = self.chosen(tree)
+        return self.shared(tree, lambda text: Current(self.fleet, text, chosen))
+
+    # -- operators -----------------------------------------------------------------------------------------------
+
+    def _negative(self, tree: Any) -> Node[Any]:
+        inner = self.compile(tree.expr)
+        if isinstance(inner, ScalarNode):
+            return self.shared(tree, lambda text: ScalarNegative(self.fleet, text, inner))
+        return self.shared(tree, lambda text: Negative(self.fleet, text, cast(VectorNode, inner)))
+
+    def _binary(self, tree: Any) -> Node[Any]:
+        left, right = self.compile(tree.lhs), self.compile(tree.rhs)
+        if isinstance(left, VectorNode) and isinstance(right, VectorNode):
+            return self._between_vectors(tree, left, right)
+        op = str(tree.op)
+        if isinstance(left, ScalarNode) and isinstance(right, ScalarNode):
+            return self.shared(tree, lambda text: ScalarBinary(self.fleet, text, op, left, right))
+        swapped = isinstance(left, ScalarNode)
+        vector, scalar = cast("tuple[VectorNode, ScalarNode]", (right, left) if swapped else (left, right))
+        if op in ARITHMETIC:
+            return self.shared(
+                tree, lambda text: ScalarArithmetic(self.fleet, text, op, vector, scalar, swapped=swapped)
+            )
+        flags = {"as_bool": self._as_bool(tree), "lenient": self.setting.lenient, "swapped": swapped}
+        return self.shared(tree, lambda text: ScalarComparison(self.fleet, text, op, vector, scalar, **flags))
+
+    @staticmethod
+    def _as_bool(tree: Any) -> bool:
+        return tree.modifier is not None and tree.modifier.return_bool
+
+    def _between_vectors(self, tree: Any, left: VectorNode, right: VectorNode) -> Node[Any]:
+        op = str(tree.op)
+        matching = self._matching(tree)
+        if op == "or":
+            return self.shared(tree, lambda text: Union(self.fleet, text, left, right, matching.pick))
+        if op in SETS:
+            without = op == "unless"
+            if without and self.setting.lenient:
+                return left
+            return self.shared(
+                tree, lambda text: Intersection(self.fleet, text, left, right, matching.pick, without=without)
+            )
+        flags = {"as_bool": self._as_bool(tree), "lenient": self.setting.lenient}
+        return self.shared(tree, lambda text: VectorBinary(self.fleet, text, op, left, right, matching, **flags))
+
+    def _matching(self, tree: Any) -> Matching:
+        modifier = tree.modifier
+        if modifier is None:
+            return Matching(all_but(NAME), None)
+        if modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None:
+            raise PromQLError("`fill` is experimental and not supported", self.source.place("fill"))
+        pick = all_but(NAME)
+        if modifier.matching is not None:
+            labels = modifier.matching.labels
+            pick = only(*labels) if modifier.matching.type == pp.LabelModifierType.Include else all_but(NAME, *labels)
+        many: Literal["left", "right"] | None = None
+        if modifier.card == pp.VectorMatchCardinality.ManyToOne:
+            many = "left"
+        elif modifier.card == pp.VectorMatchCardinality.OneToMany:
+            many = "right"
+        return Matching(pick, many, tuple(modifier.group_labels or ()))
+
+    # -- aggregations --------------------------------------------------------------------------------------------
+
+    def _aggregate(self, tree: Any) -> Node[Any]:
+        op = str(tree.op)
+        vector = self.vector(tree.expr)
+        kind = _AGGREGATES.get(op)
+        if kind is None:
+            raise PromQLError(f"{op}() is not supported", self.source.place(op))
+        param = self.scalar(tree.param) if tree.param is not None else None
+        pick = grouping(tree)
+        return self.shared(tree, lambda text: kind(self.fleet, text, vector, pick, param))
+
+    def _call(self, tree: Any) -> Node[Any]:
+        from rules.promql.functions import call
+
+        return call(self, tree)
+
+
+def grouping(tree: Any) -> Pick:
+    """Return the labels by which an aggregation groups."""
+    if tree.modifier is None:
+        return only()
+    labels = tree.modifier.labels
+    return only(*labels) if tree.modifier.type == pp.AggModifierType.By else all_but(NAME, *labels)

@@ -1,0 +1,67 @@
+"""A compiled expression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from rules.promql.compiler import Compiler, Setting
+from rules.promql.node import Node
+from rules.promql.source import Source, parse
+from rules.promql.vec import Moment, Vec
+from rules.promql.vector import Vector
+
+if TYPE_CHECKING:
+    from rules.fleet import Fleet
+
+DEFAULT_STEP: Final = 60.0
+
+
+class Query:
+    """An expression over a fleet, ready to be evaluated at any tick.
+
+    Args:
+        step: the default resolution of subqueries, in seconds: the engine's default evaluation interval.
+        history: read everything from windows that keep all that is appended from now on, so that `at` may be asked
+            for any moment since, in ascending order, and even `@` and negative offsets find what they look for.
+
+    Raises:
+        PromQLError: the expression is not PromQL, or something that is not evaluated here.
+    """
+
+    def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP, history: bool = False) -> None:
+        self.fleet = fleet
+        self.expr = expr
+        self._source: Source = parse(expr)
+        self._setting = Setting(step=step * 1000, history=history)
+        self._node = self._compile(lenient=False)
+        self._present: Node[Any] | None = None
+
+    def _compile(self, *, lenient: bool) -> Node[Any]:
+        setting = Setting(step=self._setting.step, history=self._setting.history, lenient=lenient)
+        return Compiler(self.fleet, self._source, setting).compile(self._source.tree)
+
+    def at(self, now: float) -> Vector | float | str:
+        """Return the value at a moment, in Unix seconds.
+
+        Raises:
+            EvaluationError: no answer on these series, such as a join that is many-to-many.
+        """
+        return self._answer(self._node, now)
+
+    def present(self, now: float) -> Vector:
+        """Return where there was data to judge: the expression with its comparisons letting everything through."""
+        if self._present is None:
+            self._present = self._compile(lenient=True)
+        answer = self._answer(self._present, now)
+        if isinstance(answer, Vector):
+            return answer
+        return Vector.make(self.fleet.strings, [{}], [answer if isinstance(answer, float) else np.nan])
+
+    def _answer(self, node: Node[Any], now: float) -> Vector | float | str:
+        at = float(round(now * 1000))
+        self.fleet.settle()
+        with np.errstate(all="ignore"):
+            result: Vec | float | str = node.eval(Moment(at, at, at))
+        return Vector.of(result) if isinstance(result, Vec) else result
