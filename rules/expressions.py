@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import promql_parser
+import functools
 
-from rules.errors import PromQLError
+from rules.fleet import Fleet
+from rules.promql import Query
+
+
+@functools.cache
+def _nobody() -> Fleet:
+    return Fleet()
 
 
 def check(expr: str) -> None:
     """Raise PromQLError unless the expression can be compiled."""
-    try:
-        promql_parser.parse(expr)
-    except ValueError as error:
-        raise PromQLError(str(error)) from None
+    Query(_nobody(), expr)

@@ -13,6 +13,7 @@ from rules.errors import EvaluationError
 from rules.fleet import Fleet
 from rules.labels import Labels
 from rules.promql import Query
+from rules.promql.source import parse
 
 Values = NDArray[np.float64]
 
@@ -25,7 +26,7 @@ class Source:
     def __init__(self, fleet: Fleet, expr: str) -> None:
         self.expr = expr
         self.query = Query(fleet, expr)
-        self.judges_absence = _mentions_absence(expr)
+        self.judges_absence = _mentions_absence(parse(expr).tree)
 
     def at(self, now: float) -> tuple[Sequence[Labels], Values]:
         """Labels and values of the result; a scalar is an element without labels, as in Prometheus."""
@@ -36,17 +37,21 @@ class Source:
             return [Labels()], np.array([result])
         return result.labels, result.values
 
+    def memory(self) -> int:
+        """Bytes that the windows and indexes of this expression take."""
+        return 0
+
     def present(self, now: float) -> frozenset[Labels]:
         """The elements for which there is data to judge."""
         return frozenset(self.query.present(now).labels)
 
 
-def _mentions_absence(expr: str) -> bool:
+def _mentions_absence(tree: promql_parser.Expr) -> bool:
     found: list[bool] = []
 
     def visit(node: promql_parser.Expr) -> None:
         if isinstance(node, promql_parser.Call) and node.func.name in _ABSENCE:
             found.append(True)
 
-    promql_parser.walk(promql_parser.parse(expr), visit)
+    promql_parser.walk(tree, visit)
     return bool(found)

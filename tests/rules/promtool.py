@@ -1,0 +1,46 @@
+"""The real promtool, as the reference that ours is compared with; tests that need it are skipped where it is not."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from rules.template.constants import unquote
+
+PROMTOOL = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+
+_GOT = re.compile(r"\n\s+got:\[(.*)\n\s+\]", re.DOTALL)
+_PAIR = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*")')
+
+
+def run(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run promtool in a directory."""
+    assert PROMTOOL is not None
+    return subprocess.run([PROMTOOL, *args], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
+def expand(templates: Sequence[str], series: str, value: str, directory: Path) -> list[str]:
+    """What promtool makes of annotations with these texts, for an alert on one series with one value."""
+    annotations = {f"a{i:04d}": text for i, text in enumerate(templates)}
+    rule = {"alert": "X", "expr": series.partition("{")[0], "annotations": annotations}
+    (directory / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": series, "values": f"{value}x3"}],
+        "alert_rule_test": [{"eval_time": "1m", "alertname": "X"}],
+        "external_labels": {"region": "north"},
+        "external_url": "https://prom.example/prefix/",
+    }
+    (directory / "test.yml").write_text(json.dumps({"rule_files": ["rules.yml"], "tests": [test]}))
+    ran = run("test", "rules", "test.yml", cwd=directory)
+    got = _GOT.search(ran.stderr)
+    assert got is not None, ran.stderr + ran.stdout
+    found = dict(_PAIR.findall(got[1].partition("Annotations:")[2]))
+    return [unquote(found[name]) if name in found else "" for name in annotations]
