@@ -39,8 +39,8 @@ def act(desk: Desk, visit: Visit) -> Response:
         return _page(desk, visit, 400, problem="incomplete", detail=str(error))
     except Conflict:
         return _page(desk, visit, 409, problem="conflict")
-    except Refused as error:
-        return _page(desk, visit, 409, problem="refused", detail=str(error))
+    except Refused:
+        return _page(desk, visit, 409, problem="refused")
     if done is None:
         raise Missing
     return RedirectResponse(f"/incidents/{number}#newest", 303)

@@ -11,7 +11,9 @@ from ticketing.web.sources import Graph
 HOUR = 3600.0
 
 
-def plot(values: list[float], *, width: float = 760.0, moments: tuple[tuple[str, float], ...] = (), **more: float) -> Plot:
+def plot(
+    values: list[float], *, width: float = 760.0, moments: tuple[tuple[str, float], ...] = (), **more: float
+) -> Plot:
     times = [i * 60.0 for i in range(len(values))]
     laid = lay_out(Graph(times, values, "%", **more), moments, str, width=width, name="wide")  # type: ignore[arg-type]
     assert laid is not None
