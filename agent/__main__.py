@@ -1,0 +1,68 @@
+"""The program watchdesk-agent. `run` takes the short way, the other commands the long one with argparse."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# `python3 -I -S .../agent/__main__.py`: the lean way to run, without site-packages, has to find its own package.
+if not __package__:
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code: 0 well, 1 a failure that is explained, 2 wrong use."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    plain = plain_run(words)
+    if plain is None:
+        from agent.cli import command
+
+        return command(words)
+    make_lean(words)
+    from agent.errors import AgentError
+    from agent.start import run
+    from agent.state import default_directory
+
+    directory, config = plain
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    try:
+        return run(directory or default_directory(os.environ, root=is_root), config)
+    except AgentError as error:
+        sys.stderr.write(f"watchdesk-agent: {error}\n")
+        return 1
+
+
+def plain_run(words: Sequence[str]) -> tuple[str | None, str | None] | None:
+    """Return (--state, --config) if the command is `run` with nothing else, for which argparse need not be loaded."""
+    values: dict[str, str] = {}
+    command = ""
+    rest = iter(words)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if option in ("--state", "--config") and option not in values:
+            values[option] = value if equals else next(rest, "")
+            if not values[option]:
+                return None
+        elif word == "run" and not command:
+            command = word
+        else:
+            return None
+    return (values.get("--state"), values.get("--config")) if command else None
+
+
+def make_lean(words: Sequence[str]) -> None:
+    """Start over without site-packages, which cost memory that the agent never uses on Linux."""
+    if not sys.platform.startswith("linux") or (sys.flags.isolated and sys.flags.no_site):
+        return
+    if os.environ.get("WATCHDESK_AGENT_LEAN") == "no":  # to measure coverage, or to debug
+        return
+    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), *words]
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter and file
+
+
+if __name__ == "__main__":
+    sys.exit(main())

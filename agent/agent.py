@@ -1,0 +1,174 @@
+"""The agent: readings in time, batches on their way, from start to stop in one loop."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from agent import __version__, plainjson, wire
+from agent.batch import Layout
+from agent.connection import Want
+from agent.loop import wait
+from agent.manners import own_readings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.config import Config
+    from agent.log import Log
+    from agent.runner import Runner
+    from agent.state import State
+    from agent.transport import Sender
+
+SYSTEMS = {"linux": "linux", "win32": "windows", "darwin": "macos"}
+GOODBYE_SECONDS = 1.8
+KEEP_AFTER = 2.0  # seconds after which a batch that the collector has not confirmed goes to the disk
+
+
+class Agent:
+    """A whole agent; `run()` returns after `stop()`, which signals and other threads may call."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: State,
+        runner: Runner,
+        sender: Sender,
+        log: Log,
+        *,
+        interval: float,
+        boot: float,
+        reason: str = "start",
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._runner = runner
+        self._sender = sender
+        self._log = log
+        self._interval = interval
+        self._boot = boot
+        self._reason = reason
+        self._clock = clock
+        self._monotonic = monotonic
+        self._layout = Layout()
+        self._stopping: tuple[str, float] | None = None
+        self._asked = False
+        self._taken = 0
+        self._started = clock()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+
+    @property
+    def wake_file(self) -> int:
+        """A file that wakes the loop when it is written to; for signal.set_wakeup_fd."""
+        return self._wake_write
+
+    def stop(self, reason: str = "stop", ttl: float | None = None) -> None:
+        """Ask `run` to say goodbye and return."""
+        self._stopping = (reason, self._config.goodbye_ttl if ttl is None else ttl)
+        self._wake()
+
+    def tell(self) -> None:
+        """Ask `run` to write its status down."""
+        self._asked = True
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"\0")
+        except BlockingIOError:  # it is awake already
+            return
+
+    def run(self) -> None:
+        """Take readings and send them until stopped; then leave nothing behind that is not on the disk."""
+        self._sender.spool.open()
+        self._hello()
+        steps = self._sender.steps()
+        want = Want(-1, 0, 0.0)
+        due = self._monotonic()
+        keep_at = float("inf")
+        while self._stopping is None:
+            now = self._monotonic()
+            if now >= due:
+                self._take()
+                due = self._next_due(due)
+                keep_at = now + KEEP_AFTER
+                want = steps.send(None) if self._taken > 1 else next(steps)
+            elif now >= keep_at:
+                self._sender.keep()
+                keep_at = float("inf")
+            ready = wait(want, min(due, keep_at), self._wake_read, self._monotonic())
+            self._drain_wake()
+            if ready or self._monotonic() >= want.until:
+                want = steps.send(None)
+        steps.close()
+        self._goodbye()
+
+    def _next_due(self, due: float) -> float:
+        """Return when the next reading is due; after a time asleep the missed ones are not made up for."""
+        interval = self._config.interval or self._sender.interval or self._interval
+        now = self._monotonic()
+        return due + interval if due + interval > now else now + interval
+
+    def _drain_wake(self) -> None:
+        try:
+            os.read(self._wake_read, 512)
+        except BlockingIOError:
+            return
+        if self._asked:
+            self._asked = False
+            self._tell()
+
+    def _hello(self) -> None:
+        interval = self._config.interval or self._interval
+        members: dict[str, str | float] = {
+            "version": __version__,
+            "os": SYSTEMS.get(sys.platform, sys.platform),
+            "reason": self._reason,
+            "interval": interval,
+            "started": self._started,
+            "boot": self._boot,
+        }
+        self._sender.offer(wire.Kind.HELLO, plainjson.dumps(members))
+
+    def _take(self) -> None:
+        """Take one row of readings and offer it."""
+        now = self._clock()
+        readings = self._runner.read()
+        readings.update(self._own())
+        row = self._layout.row(readings, now)
+        payload = wire.encode_rows(self._layout.schema, [now], [row])
+        self._sender.offer(wire.Kind.ROWS, payload, self._layout.schema, self._layout.payload)
+        self._taken += 1
+
+    def _own(self) -> dict[str, float]:
+        sender = self._sender
+        readings = own_readings(self._started)
+        readings["watchdesk_spool_bytes"] = float(sender.spool.size)
+        readings["watchdesk_spool_dropped_total"] = float(sender.spool.dropped + sender.dropped + sender.refused)
+        readings["watchdesk_spool_damaged_total"] = float(sender.spool.damaged)
+        readings["watchdesk_agent_series_dropped"] = float(self._layout.dropped + self._runner.dropped)
+        if sender.clock_offset is not None:
+            readings["watchdesk_clock_offset_seconds"] = sender.clock_offset
+        return readings
+
+    def _goodbye(self) -> None:
+        reason, ttl = self._stopping or ("stop", 0.0)
+        self._log.info("stopping", reason=reason)
+        steps = self._sender.goodbye(plainjson.dumps({"reason": reason, "ttl": ttl}), GOODBYE_SECONDS)
+        for want in steps:
+            wait(want, want.until, -1, self._monotonic())
+        self._sender.spool.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _tell(self) -> None:
+        from agent.status import status  # when somebody asks
+
+        text = status(self._started, self._taken, self._sender, self._runner, self._layout)
+        self._state.write("status", text, sync=False)

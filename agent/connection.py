@@ -1,0 +1,344 @@
+"""One keep-alive connection to the collector: HTTP/1.1 over TLS, written by hand, never blocking.
+
+The functions are generators that yield what they wait for, so that the loop goes on with its readings meanwhile.
+`_ssl` and `_socket`, which the modules ssl and socket wrap, do all that is needed; the wrapping costs 3.5 MB.
+What they do here is held against the ssl module in tests/agent/test_connection.py.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _ssl
+import _thread
+import errno
+import time
+
+from agent.errors import CertificateError, TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+    Waiting = Generator["Want", None, None]
+
+READ, WRITE = 1, 4  # POLLIN, POLLOUT
+MAX_HEAD = 16 << 10
+MAX_ANSWER = 256 << 10
+_TLS_1_2 = 0x0303
+_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS))
+
+
+class Want:
+    """What a generator waits for: a file that can be read or written (-1: nothing), or the time `until` to come."""
+
+    __slots__ = ("events", "file", "until")
+
+    def __init__(self, file: int, events: int, until: float) -> None:
+        self.file = file
+        self.events = events
+        self.until = until
+
+
+class Endpoint:
+    """Where the collector is."""
+
+    __slots__ = ("host", "port", "tls")
+
+    def __init__(self, host: str, port: int, *, tls: bool) -> None:
+        self.host = host
+        self.port = port
+        self.tls = tls
+
+
+def endpoint(url: str) -> Endpoint:
+    """Return where a URL such as `https://collector.example:8443` or `https://[::1]:8443` leads.
+
+    Raises:
+        TransportError: it is no such URL.
+    """
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    host, bracket, port = authority.rpartition("]") if "]" in authority else ("", "", authority)
+    if bracket:
+        host = host.lstrip("[")
+        port = port.lstrip(":")
+    else:
+        host, colon, port = authority.partition(":")
+        port = port if colon else ""
+    number = port or ("443" if scheme == "https" else "80")
+    if scheme not in ("https", "http") or not host or path or not number.isdigit() or not 0 < int(number) < 65_536:
+        raise TransportError(f"{url} is not an address such as https://collector.example:8443")
+    return Endpoint(host, int(number), tls=scheme == "https")
+
+
+class Answer:
+    """What the collector said; header names are in lower case."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+def context(ca: str | None) -> _ssl._SSLContext:
+    """Return a TLS context that trusts this CA (PEM) alone; with None it trusts everybody and checks nothing.
+
+    Raises:
+        CertificateError: there is no certificate in it.
+    """
+    made = _ssl._SSLContext(_ssl.PROTOCOL_TLS_CLIENT)  # noqa: SLF001
+    made.minimum_version = _TLS_1_2
+    if ca is None:
+        made.check_hostname = False
+        made.verify_mode = _ssl.CERT_NONE
+        return made
+    try:
+        made.load_verify_locations(None, None, ca)
+    except (_ssl.SSLError, ValueError, TypeError) as error:
+        raise CertificateError("the CA certificate cannot be read; enrol again") from error
+    return made
+
+
+class _Closed(Exception):
+    """The other end hung up before it answered anything."""
+
+
+class _Socket(_socket.socket):
+    """What TLS can hold on to: it keeps a weak reference, which the C type does not allow."""
+
+    __slots__ = ("__weakref__",)
+
+
+class Connection:
+    """Keeps one connection, and makes it anew when it has gone."""
+
+    __slots__ = ("_context", "_endpoint", "_monotonic", "_socket", "_tls", "sent")
+
+    def __init__(
+        self, where: Endpoint, trust: _ssl._SSLContext | None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._endpoint = where
+        self._context = trust
+        self._monotonic = monotonic
+        self._socket: _socket.socket | None = None
+        self._tls: Any = None  # a _ssl._SSLSocket, which the stubs do not know
+        self.sent = 0
+
+    def close(self) -> None:
+        """Let go of the connection; the next request makes a new one."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+        self._tls = None
+
+    def request(self, head: str, body: bytes, timeout: float) -> Generator[Want, None, Answer]:
+        """Send a request (`head` without the Host line and the empty one) and return the answer.
+
+        Raises:
+            TransportError: no answer within the timeout, or one that breaks the rules.
+            CertificateError: the other end is not the collector.
+        """
+        where = self._endpoint
+        name = f"[{where.host}]" if ":" in where.host else where.host
+        data = f"{head}Host: {name}:{where.port}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        until = self._monotonic() + timeout
+        try:
+            return (yield from self._exchange(data, until))
+        except _ssl.SSLCertVerificationError as error:
+            self.close()
+            reason = getattr(error, "verify_message", "") or "not verified"
+            raise CertificateError(f"the certificate of {where.host}:{where.port} is not trusted: {reason}") from error
+        except OSError as error:
+            self.close()
+            reason = error.strerror or str(error) or type(error).__name__
+            raise TransportError(f"{where.host}:{where.port}: {reason}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _exchange(self, data: bytes, until: float) -> Generator[Want, None, Answer]:
+        kept = self._socket is not None
+        while True:
+            if self._socket is None:
+                yield from self._connect(until)
+            try:
+                yield from self._send(data, until)
+                return (yield from self._receive(until))
+            except (_Closed, ConnectionResetError, BrokenPipeError) as error:
+                self.close()
+                if not kept:
+                    raise TransportError(f"{self._endpoint.host} closed the connection without an answer") from error
+                kept = False  # a connection that was kept may have timed out there: once more on a new one
+
+    def _connect(self, until: float) -> Waiting:
+        addresses = yield from self._resolve(until)
+        for number, (family, address) in enumerate(addresses):
+            left = len(addresses) - number
+            share = self._monotonic() + (until - self._monotonic()) / left
+            try:
+                yield from self._open(family, address, share)
+            except OSError:
+                self.close()
+                if left == 1:
+                    raise
+            else:
+                return
+
+    def _open(self, family: int, address: tuple[object, ...], until: float) -> Waiting:
+        self._socket = made = _Socket(family, _socket.SOCK_STREAM)
+        made.setblocking(False)
+        made.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        error = made.connect_ex(address)
+        if error in _IN_PROGRESS:
+            yield from self._wait(WRITE, until)
+            error = made.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+        if error:
+            raise OSError(error, _reason(error))
+        if self._context is not None:
+            wrap = self._context._wrap_socket  # type: ignore[attr-defined]  # noqa: SLF001
+            self._tls = wrap(made, False, self._endpoint.host)
+            yield from self._until_done(self._tls.do_handshake, until)
+
+    def _resolve(self, until: float) -> Generator[Want, None, list[tuple[int, tuple[object, ...]]]]:
+        """Return (family, address) of the host; a name is looked up in a thread, for that may take long."""
+        host, port = self._endpoint.host, self._endpoint.port
+        found: list[tuple[int, tuple[object, ...]]] = []
+        failed: list[OSError] = []
+
+        def look_up(flags: int) -> None:
+            try:
+                answers = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM, 0, flags)
+                found.extend((family, address) for family, _, _, _, address in answers)
+            except OSError as error:
+                failed.append(error)
+
+        look_up(_socket.AI_NUMERICHOST)
+        if not found:
+            failed.clear()
+            _thread.start_new_thread(look_up, (0,))
+            while not found and not failed:
+                self._check(until)
+                yield Want(-1, 0, self._monotonic() + 0.02)
+        if failed:
+            raise TransportError(f"the name {host} cannot be resolved: {failed[0].strerror}")
+        return found
+
+    def _check(self, until: float) -> None:
+        if self._monotonic() >= until:
+            raise TimeoutError(errno.ETIMEDOUT, "no answer in time")
+
+    def _wait(self, events: int, until: float) -> Waiting:
+        self._check(until)
+        assert self._socket is not None  # noqa: S101 - for the type checker
+        yield Want(self._socket.fileno(), events, until)
+
+    def _until_done(self, step: Callable[[], object], until: float) -> Waiting:
+        """Repeat a step of TLS until it need not wait any more."""
+        while True:
+            try:
+                step()
+            except _ssl.SSLWantReadError:
+                yield from self._wait(READ, until)
+            except _ssl.SSLWantWriteError:
+                yield from self._wait(WRITE, until)
+            else:
+                return
+
+    def _send(self, data: bytes, until: float) -> Waiting:
+        assert self._socket is not None  # noqa: S101 - for the type checker
+        write = self._tls.write if self._tls is not None else self._socket.send
+        rest = memoryview(data)
+        while rest:
+            try:
+                taken = write(rest[:65_536])
+            except _ssl.SSLWantReadError:
+                yield from self._wait(READ, until)
+            except (_ssl.SSLWantWriteError, BlockingIOError):
+                yield from self._wait(WRITE, until)
+            else:
+                rest = rest[taken:]
+        self.sent += len(data)
+
+    def _more(self, until: float) -> Generator[Want, None, bytes]:
+        """Return some bytes, none at the end."""
+        assert self._socket is not None  # noqa: S101 - for the type checker
+        read = self._tls.read if self._tls is not None else self._socket.recv
+        while True:
+            try:
+                return read(16_384)
+            except (_ssl.SSLWantReadError, BlockingIOError):
+                yield from self._wait(READ, until)
+            except _ssl.SSLWantWriteError:
+                yield from self._wait(WRITE, until)
+            except (_ssl.SSLZeroReturnError, _ssl.SSLEOFError):
+                return b""
+
+    def _receive(self, until: float) -> Generator[Want, None, Answer]:
+        data = b""
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            if len(data) > MAX_HEAD:
+                raise TransportError("the answer's head is too long")
+            more = yield from self._more(until)
+            if not more:
+                raise _Closed if not data else TransportError("the answer broke off")
+            data += more
+        status, headers = parse_head(data[:end])
+        body = yield from self._body(data[end + 4 :], length(status, headers), until)
+        if headers.get("connection", "").lower() == "close":
+            self.close()
+        return Answer(status, headers, body)
+
+    def _body(self, data: bytes, size: int, until: float) -> Generator[Want, None, bytes]:
+        while len(data) < size:
+            more = yield from self._more(until)
+            if not more:
+                raise TransportError("the answer broke off")
+            data += more
+        if len(data) > size:
+            raise TransportError("there is more than the answer")
+        return data
+
+
+def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+    """Return (status, headers) of an answer's head.
+
+    Raises:
+        TransportError: it is not HTTP/1.
+    """
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    code = rest[:3]
+    if version not in ("HTTP/1.1", "HTTP/1.0") or not code.isdigit() or len(code) != 3 or not code.isascii():
+        raise TransportError(f"not an answer of HTTP: {first[:60]!r}")
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            raise TransportError(f"not a header of HTTP: {line[:60]!r}")
+        headers[name.lower()] = value.strip()
+    return int(code), headers
+
+
+def length(status: int, headers: dict[str, str]) -> int:
+    """Return how long the body is.
+
+    Raises:
+        TransportError: it does not say, or it is too long.
+    """
+    if status in (204, 304):
+        return 0
+    said = headers.get("content-length", "")
+    if not said.isdigit() or not said.isascii() or "transfer-encoding" in headers:
+        raise TransportError("the answer does not say how long it is")
+    if int(said) > MAX_ANSWER:
+        raise TransportError(f"an answer of {int(said)} bytes, at most {MAX_ANSWER}")
+    return int(said)
+
+
+def _reason(error: int) -> str:
+    import os
+
+    return os.strerror(error)

@@ -1,0 +1,53 @@
+"""Waiting: for a file, a moment, or a wake-up."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+
+from agent.connection import READ, WRITE, Want
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import TypeVar
+
+    Result = TypeVar("Result")
+
+_NO_POLL = sys.platform == "win32"
+
+
+def wait(want: Want, until: float, wake: int, monotonic: float) -> bool:
+    """Sleep until the file is ready, `until` has come or `wake` can be read; return whether the file is ready."""
+    seconds = max(0.0, min(until, want.until) - monotonic)
+    if _NO_POLL:
+        return _select(want, min(seconds, 0.5))
+    poll = select.poll()
+    if wake >= 0:
+        poll.register(wake, READ)
+    if want.file >= 0:
+        poll.register(want.file, want.events)
+    # Rounded up: waking a little early would make the loop spin until the time has come.
+    return any(file == want.file for file, _ in poll.poll(int(seconds * 1000) + 1 if seconds else 0))
+
+
+def _select(want: Want, seconds: float) -> bool:
+    if want.file < 0:
+        time.sleep(seconds)
+        return False
+    reads = [want.file] if want.events == READ else []
+    writes = [want.file] if want.events == WRITE else []
+    return any(select.select(reads, writes, writes, seconds))
+
+
+def complete(steps: Generator[Want, None, Result]) -> Result:
+    """Run a generator of connection.py to its end; for commands that have nothing else to do."""
+    try:
+        want = next(steps)
+        while True:
+            wait(want, want.until, -1, time.monotonic())
+            want = steps.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result

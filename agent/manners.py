@@ -1,0 +1,49 @@
+"""How the agent keeps out of the way, and what it costs."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.log import Log
+
+OOM_SCORE = "500"  # when memory runs out, the agent is to go before the customer's programs
+
+
+def step_back(nice: int, log: Log) -> None:
+    """Lower the priority, offer to be killed first, keep what is written private; as far as the system lets us."""
+    os.umask(0o077)
+    try:
+        os.nice(nice)
+    except (OSError, AttributeError) as error:
+        log.debug("priority not lowered", error=str(error))
+    try:
+        file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    except OSError:
+        return  # not Linux
+    try:
+        os.write(file, OOM_SCORE.encode())
+    except OSError as error:
+        log.debug("oom_score_adj not set", error=error.strerror)
+    finally:
+        os.close(file)
+
+
+def own_readings(started: float) -> dict[str, float]:
+    """Return what this process takes: CPU seconds, resident memory where it is cheap to know."""
+    times = os.times()
+    readings = {
+        "watchdesk_agent_start_time_seconds": started,
+        "watchdesk_agent_cpu_seconds_total": times.user + times.system + times.children_user + times.children_system,
+    }
+    try:
+        file = os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:
+        return readings
+    try:
+        pages = int(os.read(file, 128).split()[1])
+    finally:
+        os.close(file)
+    readings["watchdesk_agent_resident_memory_bytes"] = float(pages * os.sysconf("SC_PAGE_SIZE"))
+    return readings

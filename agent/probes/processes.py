@@ -1,0 +1,68 @@
+"""How many processes and threads there are, and in which state."""
+
+from __future__ import annotations
+
+import os
+
+from agent.probes import probe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.probes.host import Host
+
+MANY = 1_000  # with so many, a scan costs milliseconds: they are counted less often
+MANY_READINGS = 6
+
+
+@probe("processes", blocks=False)
+def processes(host: Host) -> Iterator[tuple[str, float]]:
+    """/proc/<pid>/stat of every process.
+
+    Metrics:
+        node_processes_pids (gauge): Number of PIDs.
+        node_processes_state (gauge): Number of processes in each state.
+        node_processes_threads (gauge): Allocated threads in system.
+        node_processes_max_threads (gauge): Limit of threads in the system.
+        node_processes_max_processes (gauge): Number of max PIDs limit.
+    """
+    known = host.memory.get("processes")
+    if not isinstance(known, tuple) or known[0] <= 0:
+        pids, threads, states = _scan(host.proc)
+        known = (MANY_READINGS if pids > MANY else 1, pids, threads, states)
+    host.memory["processes"] = (known[0] - 1, *known[1:])
+    yield "node_processes_pids", float(known[1])
+    yield "node_processes_threads", float(known[2])
+    for state, count in known[3].items():
+        yield f'node_processes_state{{state="{state}"}}', float(count)
+    yield "node_processes_max_threads", float(host.read_proc("sys/kernel/threads-max"))
+    yield "node_processes_max_processes", float(host.read_proc("sys/kernel/pid_max"))
+
+
+def _scan(proc: str) -> tuple[int, int, dict[str, int]]:
+    """Return the number of processes, of threads, and of processes by state."""
+    pids = threads = 0
+    states: dict[str, int] = {}
+    for name in os.listdir(proc):
+        if not name.isdigit():
+            continue
+        try:
+            file = os.open(f"{proc}/{name}/stat", os.O_RDONLY)
+        except OSError:  # it has ended meanwhile
+            continue
+        try:
+            line = os.read(file, 2_048)
+        except OSError:
+            continue
+        finally:
+            os.close(file)
+        # The name in parentheses may hold anything, parentheses too: what follows the last one is to be trusted.
+        fields = line[line.rfind(b")") + 2 :].split(None, 18)
+        if len(fields) < 18:
+            continue
+        pids += 1
+        threads += int(fields[17])
+        state = fields[0].decode("ascii", "replace")
+        states[state] = states.get(state, 0) + 1
+    return pids, threads, states

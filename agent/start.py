@@ -1,0 +1,138 @@
+"""Putting an agent together from its state directory and configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from agent import __version__, probes
+from agent.agent import Agent
+from agent.config import Config, parse
+from agent.connection import Connection, context, endpoint
+from agent.errors import ConfigError
+from agent.log import Log
+from agent.manners import step_back
+from agent.probes.host import Host
+from agent.runner import Runner
+from agent.spool import Spool
+from agent.state import State, read_file
+from agent.state import parse as parse_pairs
+from agent.transport import Sender, Timing, jitter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.probes import Probe
+    from agent.state import Enrolment
+
+
+def read_config(state: State, file: str | None) -> Config:
+    """Return the configuration of the file, or of agent.conf in the state directory if there is one.
+
+    Raises:
+        ConfigError: it is wrong, and where.
+    """
+    path = file if file is not None else state.path("agent.conf")
+    text = read_file(path)
+    if text is None and file is not None:
+        raise ConfigError(file, 1, "there is no such file")
+    return parse(text or "", path, probes.discover())
+
+
+def chosen(config: Config) -> list[Probe]:
+    """Return the probes that are switched on; a drill has its own."""
+    found = probes.discover()
+    names = [name for name in found if config.probes.get(name, True)]
+    if config.drill is None:
+        return [found[name] for name in names]
+    from agent.probes import drill
+
+    kept = [found[name] for name in names if name in drill.KEPT and name not in drill.REPLACED[config.drill]]
+    return [*kept, drill.drill(config.drill, config.drill_state, time.monotonic)]
+
+
+def assemble(state: State, config: Config, enrolment: Enrolment, log: Log) -> Agent:
+    """Return an agent that is ready to run.
+
+    Raises:
+        TransportError: the enrolment's URL or CA cannot be used.
+    """
+    where = endpoint(enrolment.url)
+    connection = Connection(where, context(enrolment.ca) if where.tls else None)
+    spool = Spool(
+        state.path("spool"), log, time.time, limit_bytes=config.spool_max_bytes, limit_age=config.spool_max_age
+    )
+    interval = config.interval or enrolment.interval
+    timing = Timing(timeout=config.timeout, last_retry=min(120.0, max(5.0, 3 * interval)))
+    sender = Sender(connection, enrolment.token, spool, log, timing=timing, random=jitter(os.urandom))
+    host = Host(options=config.options)
+    runner = Runner(chosen(config), host, log)
+    boot, identity = booted()
+    reason = note_start(state, identity)
+    return Agent(config, state, runner, sender, log, interval=enrolment.interval, boot=boot, reason=reason)
+
+
+def booted() -> tuple[float, str]:
+    """Return when the machine was booted, and a text that is another after each boot."""
+    try:
+        with open("/proc/stat", "rb") as file:
+            line = next((line for line in file if line.startswith(b"btime ")), b"btime 0")
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return float(line.split()[1]), file.read(64).decode("ascii", "replace").strip()
+    except OSError:
+        import psutil
+
+        seconds = float(psutil.boot_time())
+        return seconds, str(round(seconds / 60))
+
+
+def note_start(state: State, boot: str) -> str:
+    """Return why the agent starts, from what the last run left, and note that this one runs."""
+    last = parse_pairs(state.read("last") or "")
+    state.write("last", f"state = running\nboot = {boot}\nversion = {__version__}\n", sync=False)
+    if last and last.get("boot") != boot:
+        return "boot"
+    if last and last.get("version") != __version__:
+        return "update"
+    return "crash" if last.get("state") == "running" else "start"
+
+
+def note_stop(state: State) -> None:
+    """Note that this run ended on purpose."""
+    text = state.read("last") or ""
+    state.write("last", text.replace("state = running", "state = stopped"), sync=False)
+
+
+def run(directory: str, config_file: str | None) -> int:
+    """Run the agent of a state directory until a signal ends it; return the exit code.
+
+    Raises:
+        AgentError: it cannot start, and what to do.
+    """
+    state = State(directory)
+    enrolment = state.enrolment()
+    state.create()
+    state.lock()
+    config = read_config(state, config_file)
+    log = Log(config.log_level)
+    step_back(config.nice, log)
+    agent = assemble(state, config, enrolment, log)
+    listen(agent)
+    log.info("started", version=__version__, device=enrolment.device, url=enrolment.url, state=directory)
+    agent.run()
+    note_stop(state)
+    return 0
+
+
+def listen(agent: Agent) -> None:
+    """Let signals stop the agent, or ask it for its status."""
+    import _signal as signal  # type: ignore[import-not-found]  # the module signal would cost 1 MB (enum)
+
+    def stop(_number: int, _frame: object) -> None:
+        agent.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: agent.tell())
+    signal.set_wakeup_fd(agent.wake_file, warn_on_full_buffer=False)
