@@ -23,6 +23,7 @@ class Around(NamedTuple):
     query: Query
     external_labels: Mapping[str, str]
     external_url: str
+    own_url: str | None
 
 
 class AlertingRule:
@@ -126,4 +127,4 @@ class AlertingRule:
 
     def _scope(self, labels: Labels, value: float, now: float) -> Scope:
         around = self._around
-        return Scope(labels, value, now, around.query, around.external_labels, around.external_url)
+        return Scope(labels, value, now, around.query, around.external_labels, around.external_url, around.own_url)

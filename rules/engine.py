@@ -5,6 +5,7 @@ The same appends and the same ticks give the same transitions. What survives a r
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -19,7 +20,7 @@ from rules.queries import Queries
 from rules.recorder import Recorder
 from rules.recording import RecordingRule
 from rules.roster import Identity, claim, identities
-from rules.source import Source
+from rules.source import DEFAULT_STEP, Source
 
 
 class Engine:
@@ -28,6 +29,8 @@ class Engine:
     Args:
         external_labels, external_url: what templates know as $externalLabels and $externalURL.
         stale: hold alerts whose data is missing; False is Prometheus' own way, which takes that for recovery.
+        step: the default resolution of subqueries, in seconds.
+        history: keep all that is appended, so that `@` and negative offsets find it; for tests, not for long runs.
         clock: measures how long a rule takes; nothing else depends on it.
     """
 
@@ -38,12 +41,15 @@ class Engine:
         external_labels: Mapping[str, str] | None = None,
         external_url: str = "",
         stale: bool = True,
+        step: float = DEFAULT_STEP,
+        history: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.fleet = fleet
         self._stale = stale
         self._clock = clock
-        self._around = Around(Queries(fleet), dict(external_labels or {}), external_url)
+        self._source = functools.partial(Source, fleet, step=step, history=history)
+        self._around = Around(Queries(self._source), dict(external_labels or {}), external_url, external_url if stale else None)
         self._groups: list[RunningGroup] = []
         self._sources: dict[str, Source] = {}
         self._saved: dict[Identity, state.SavedRule] = {}
@@ -134,7 +140,7 @@ class Engine:
                 if rule.expr in sources:
                     continue
                 try:
-                    sources[rule.expr] = self._sources.get(rule.expr) or Source(self.fleet, rule.expr)
+                    sources[rule.expr] = self._sources.get(rule.expr) or self._source(rule.expr)
                 except PromQLError as error:
                     raise RuleFileError(group.file, rule.line, f"{rule.name}: {error.message}") from None
         return sources

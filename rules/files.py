@@ -71,7 +71,7 @@ def _group(node: document.Node, file: str, faults: Faults) -> Group:
     name = fields.string(entries.get("name"), "name", faults)
     if not name:
         faults.add(node.line, "a group must have a name")
-    labels = _names(entries.get("labels"), "labels", faults, templates=False)
+    labels = _names(entries.get("labels"), "labels", faults)
     rules = [_rule(rule, labels, faults) for rule in fields.items(entries.get("rules"), "rules", faults)]
     interval = fields.duration(entries.get("interval"), "interval", faults)
     offset = entries.get("query_offset")
@@ -100,8 +100,8 @@ def _rule(node: document.Node, group_labels: Mapping[str, str], faults: Faults) 
         expr=_expression(node, entries.get("expr"), faults),
         hold=fields.duration(entries.get("for"), "for", faults),
         keep=fields.duration(entries.get("keep_firing_for"), "keep_firing_for", faults),
-        labels={**group_labels, **_names(entries.get("labels"), "labels", faults, templates=bool(alert))},
-        annotations=_names(entries.get("annotations"), "annotations", faults, templates=bool(alert)),
+        labels={**group_labels, **_names(entries.get("labels"), "labels", faults, alert)},
+        annotations=_names(entries.get("annotations"), "annotations", faults, alert),
         line=node.line,
     )
 
@@ -144,17 +144,17 @@ def _located(expr: str, node: document.Node, error: PromQLError) -> tuple[int, s
     return node.line + block + row, f"could not parse expression: {row + 1}:{column + 1}: {error.message}"
 
 
-def _names(node: document.Node | None, what: str, faults: Faults, *, templates: bool) -> dict[str, str]:
-    """Labels or annotations: names checked, and the templates in their values."""
+def _names(node: document.Node | None, what: str, faults: Faults, alert: str = "") -> dict[str, str]:
+    """Labels or annotations: names checked, and, of an alert, the templates in their values."""
     found = fields.strings(node, what, faults)
     for name, value in found.items():
         if not LABEL_NAME.fullmatch(name) or (name == "__name__" and what == "labels"):
             faults.add(value.line, f"invalid {what.removesuffix('s')} name: {name[:200]!r}")
         if len(value.text) > MAX_TEXT:
             faults.add(value.line, f"{name!r} in {what} is longer than {MAX_TEXT:,} characters")
-        elif templates and "{{" in value.text:
+        elif alert and "{{" in value.text:
             try:
-                check_template(value.text)
+                check_template(value.text, alert)
             except TemplateError as error:
                 faults.add(value.line + value.block, f"{what.removesuffix('s')} {name!r}: {error}")
     return {name: value.text for name, value in found.items()}

@@ -93,9 +93,7 @@ class Lifecycle:
                 changes.append(Change(alert, "pending", ""))
         else:
             alert.source, alert.value, alert.seen_at, alert.keep_since = element.source, element.value, now, None
-        if alert.state == "stale" or (
-            alert.state == "pending" and now - alert.active_at >= self.hold - _MILLISECOND
-        ):
+        if alert.state == "stale" or (alert.state == "pending" and now - alert.active_at >= self.hold - _MILLISECOND):
             alert.fired_at = now if alert.fired_at is None else alert.fired_at
             alert.state = "firing"
             changes.append(Change(alert, "firing", ""))

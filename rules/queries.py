@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from rules.errors import EvaluationError, PromQLError
-from rules.fleet import Fleet
 from rules.source import Source
 from rules.template import CallError
 
@@ -19,8 +18,8 @@ MAX_RESULTS: Final = 10_000
 class Queries:
     """What the template function `query` calls."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, compile_source: Callable[[str], Source]) -> None:
+        self._compile = compile_source
         self._sources: OrderedDict[str, Source] = OrderedDict()
 
     def __call__(self, expr: str, now: float) -> Sequence[tuple[Mapping[str, str], float]]:
@@ -40,7 +39,7 @@ class Queries:
         if source is None:
             if len(expr) > MAX_LENGTH:
                 raise CallError(f"the query is longer than {MAX_LENGTH:,} characters")
-            source = self._sources[expr] = Source(self._fleet, expr)
+            source = self._sources[expr] = self._compile(expr)
             if len(self._sources) > MAX_KEPT:
                 self._sources.popitem(last=False)
         self._sources.move_to_end(expr)

@@ -17,15 +17,16 @@ from rules.promql.source import parse
 
 Values = NDArray[np.float64]
 
+DEFAULT_STEP: Final = 60.0
 _ABSENCE: Final = frozenset({"absent", "absent_over_time"})
 
 
 class Source:
     """What a rule evaluates; `judges_absence` tells that missing data is what it looks for."""
 
-    def __init__(self, fleet: Fleet, expr: str) -> None:
+    def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP, history: bool = False) -> None:
         self.expr = expr
-        self.query = Query(fleet, expr)
+        self.query = Query(fleet, expr, step=step, history=history)
         self.judges_absence = _mentions_absence(parse(expr).tree)
 
     def at(self, now: float) -> tuple[Sequence[Labels], Values]:

@@ -31,7 +31,8 @@ _VOLATILE: Final = re.compile(r"[vV]alue|query|now|template|tmpl|block|\$(?![A-Z
 class Scope:
     """What an expansion speaks of: the element of the result, the time, and what surrounds the rule.
 
-    `query(expr, time)` answers (labels, value) pairs, and raises CallError where the query fails.
+    `query(expr, time)` answers (labels, value) pairs, and raises CallError where the query fails. `external_url` is
+    $externalURL; `own_url` is what the function externalURL answers, which promtool's tests have none for.
     """
 
     labels: Mapping[str, str]
@@ -40,6 +41,7 @@ class Scope:
     query: Query
     external_labels: Mapping[str, str]
     external_url: str
+    own_url: str | None = None
 
 
 class Template:
@@ -60,7 +62,7 @@ class Template:
         if self.static:
             return self.text
         data = Data(scope.labels, scope.external_labels, scope.external_url, scope.value)
-        around = Around(scope.now, scope.query, scope.external_url)
+        around = Around(scope.now, scope.query, scope.own_url)
         try:
             return Machine(self._whole, self._name, self._trees, around).run(data)
         except TemplateError as error:

@@ -35,7 +35,7 @@ def _kind(value: Any) -> str:
 
 def _comparable(value: Any) -> None:
     if isinstance(value, Mapping | QueryResult):
-        raise CallError(f"uncomparable type {type_name(value)}: {gofmt.text(value)}")
+        raise CallError(f"non-comparable type {gofmt.text(value)}: {type_name(value)}")
 
 
 def _equal(first: Any, *others: Any) -> bool:

@@ -23,7 +23,7 @@ def parse_number(text: str) -> int | float:
             return float.fromhex(lower.replace("_", "")) if "0x" in lower else float(lower)
         value = _integer(lower)
     except (ValueError, OverflowError):
-        raise ValueError(f'bad number syntax: "{text}"') from None
+        raise ValueError(f'illegal number syntax: "{text}"') from None
     if not -_INT64 <= value < 2 * _INT64:
         raise ValueError(f'integer overflow: "{text}"')
     return value
@@ -42,6 +42,8 @@ def _integer(text: str) -> int:
 def parse_char(text: str) -> int:
     """The code point of a character constant."""
     value = _unescape(text[1:-1], "'")
+    if not value:
+        raise ValueError("invalid syntax")
     if len(value) != 1:
         raise ValueError(f"malformed character constant: {text}")
     return ord(value)

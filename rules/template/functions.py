@@ -25,11 +25,14 @@ _NIL: Final = "runtime error: invalid memory address or nil pointer dereference"
 
 @dataclass(slots=True)
 class Around:
-    """What the functions of one expansion work with; `query` raises CallError for a query that fails."""
+    """What the functions of one expansion work with; `query` raises CallError for a query that fails.
+
+    `own_url` is what `externalURL` answers: None in promtool's tests, where Go stumbles over it.
+    """
 
     now: float
     query: Query
-    external_url: str
+    own_url: str | None
     invoke: Callable[[str, Any], str] | None = None
 
 
@@ -72,6 +75,12 @@ def _known(sample: Sample | None) -> Sample:
     if sample is None:
         raise CallError(_NIL)
     return sample
+
+
+def _own_url(around: Around) -> str:
+    if around.own_url is None:
+        raise CallError(_NIL)
+    return around.own_url
 
 
 def _sort_by_label(_: Around, label: str, result: QueryResult) -> QueryResult:
@@ -155,8 +164,8 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "urlQueryEscape": Function(("string",), lambda _, text: quote_plus(text, safe="~")),
     "graphLink": Function(("string",), _link(0)),
     "tableLink": Function(("string",), _link(1)),
-    "externalURL": Function((), lambda around: around.external_url),
-    "pathPrefix": Function((), lambda around: urlsplit(around.external_url).path),
+    "externalURL": Function((), _own_url),
+    "pathPrefix": Function((), lambda around: urlsplit(_own_url(around)).path),
     "stripPort": Function(("string",), lambda _, host: strip_port(host)),
     "stripDomain": Function(("string",), lambda _, host: strip_domain(host)),
 }

@@ -45,6 +45,8 @@ def number(value: float, verb: str = "g", precision: int = -1, *, sharp: bool = 
         return "+Inf" if value > 0 else "-Inf"
     if verb in "xX":
         return _hexadecimal(value, verb)
+    if verb == "b":
+        return _binary(value)
     if verb in "fF":
         return _shortest_fixed(value) if precision < 0 else f"{value:{'#' if sharp else ''}.{precision}f}"
     if precision >= 0:
@@ -91,6 +93,13 @@ def _hexadecimal(value: float, verb: str) -> str:
     power = int(exponent)
     out = f"{mantissa}p{'-' if power < 0 else '+'}{abs(power):02d}"
     return out.upper() if verb == "X" else out
+
+
+def _binary(value: float) -> str:
+    """The mantissa as a whole number, and the power of two."""
+    mantissa, exponent = math.frexp(value)
+    power = max(exponent - 53, -1074)
+    return f"{int(math.ldexp(mantissa, exponent - power))}p{power:+d}" if value else "0p-1074"
 
 
 def quote(value: str) -> str:
@@ -247,12 +256,14 @@ def _integer(spec: _Spec, value: int) -> str | None:
 
 def _float(spec: _Spec, value: float) -> str | None:
     verb = "g" if spec.verb == "v" else spec.verb
-    if verb not in "eEfFgGxX":
+    if verb not in "beEfFgGxX":
         return None
     precision = 6 if spec.precision < 0 and verb in "eEfF" else spec.precision
     body = number(value, verb, precision, sharp="#" in spec.flags)
     if body[0] not in "+-":
-        body = ("+" if "+" in spec.flags else " " if " " in spec.flags else "") + body
+        body = ("+" if "+" in spec.flags and spec.verb != "v" else " " if " " in spec.flags else "") + body
+    if body == "+Inf" and " " in spec.flags and "+" not in spec.flags:
+        body = " Inf"
     return spec.pad(body, zeros=math.isfinite(value))
 
 

@@ -116,8 +116,11 @@ def _divide(value: int, by: int) -> tuple[int, int]:
 
 def to_time(seconds: float) -> Time:
     """A time in milliseconds, as Prometheus keeps it."""
-    nanoseconds = int64(seconds * 1e9)
-    return Time(_divide(nanoseconds, 1_000_000)[0])
+    nanoseconds = seconds * 1e9
+    if not -(2.0**63) <= nanoseconds <= 2.0**63:
+        shown = number(seconds)
+        raise CallError(f"{shown} cannot be represented as a nanoseconds timestamp since it overflows int64")
+    return Time(_divide(int64(nanoseconds), 1_000_000)[0])
 
 
 def humanize_timestamp(given: Any) -> str:

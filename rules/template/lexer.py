@@ -26,7 +26,7 @@ class Token(NamedTuple):
             return "EOF"
         if self.kind == "error":
             return self.text
-        if self.kind in KEYWORDS:
+        if self.kind in KEYWORDS or self.kind == "dot":
             return f"<{self.text}>"
         shown = self.text[:10].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
         return f'"{shown}"' + ("..." if len(self.text) > 10 else "")
@@ -135,6 +135,8 @@ def _token(text: str, at: int) -> Token:
         return _number(text, at)
     if _alphanumeric(c):
         return _word(text, at, "identifier")
+    if c.isascii() and c.isprintable():
+        return Token("other", c, at)
     raise LexError(f"unrecognized character in action: {_unicode(c)}", at)
 
 

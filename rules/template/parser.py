@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 from rules.errors import TemplateError
 from rules.template import nodes
 from rules.template.constants import parse_char, parse_number, unquote
+from rules.template.gofmt import quote
 from rules.template.lexer import Token, tokens
 
 MAX_DEPTH: Final = 100  # of blocks and parentheses inside each other
@@ -284,7 +285,7 @@ class _Parser:
         if isinstance(node, nodes.Variable):
             return nodes.Variable(at, node.name, path)
         if isinstance(node, nodes.Constant | nodes.Nil | nodes.Dot):
-            self._fail(f'unexpected . after term "{node}"')
+            self._fail(f"unexpected . after term {quote(str(node))}")
         return nodes.Chain(at, node, path)
 
     def _term(self) -> nodes.Operand | None:

@@ -33,7 +33,7 @@ def expand(templates: Sequence[str], series: str, value: str, directory: Path) -
     (directory / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
     test = {
         "interval": "1m",
-        "input_series": [{"series": series, "values": f"{value}x3"}],
+        "input_series": [{"series": series, "values": f"{value} {value} {value}"}],
         "alert_rule_test": [{"eval_time": "1m", "alertname": "X"}],
         "external_labels": {"region": "north"},
         "external_url": "https://prom.example/prefix/",
@@ -44,3 +44,14 @@ def expand(templates: Sequence[str], series: str, value: str, directory: Path) -
     assert got is not None, ran.stderr + ran.stdout
     found = dict(_PAIR.findall(got[1].partition("Annotations:")[2]))
     return [unquote(found[name]) if name in found else "" for name in annotations]
+
+
+def template_errors(templates: Sequence[str], directory: Path) -> list[str]:
+    """What promtool says of annotations that do not parse; empty for those that do."""
+    annotations = {f"a{i:04d}": text for i, text in enumerate(templates)}
+    rule = {"alert": "X", "expr": "x", "annotations": annotations}
+    (directory / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
+    ran = run("check", "rules", "rules.yml", cwd=directory)
+    said = re.findall(r'annotation "(a\d{4})": (.*?)(?=\n\S+: |\n*\Z)', ran.stderr, re.DOTALL)
+    found = {name: message.rstrip() for name, message in said}
+    return [found.get(name, "") for name in annotations]

@@ -105,7 +105,7 @@ def test_only_the_first_document_counts() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("groups: [", 1, "not YAML"),
+        ("groups: [\n", 2, "not YAML"),
         ("groups:\n- name: a\n\trules: []\n", 3, "not YAML"),
         ("groups:\n- name: a\n  b: &x [*x]\n", 3, "the alias *x contains itself"),
         ("groups: *nowhere\n", 1, "the alias *nowhere has no anchor"),

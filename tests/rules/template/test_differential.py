@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rules.errors import TemplateError
 from rules.template import CallError, Scope, Template
 from tests.rules import promtool
 
@@ -130,7 +131,6 @@ TEXTS = [
     "{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ $y := 3 }}{{ $y }}{{ end }}{{ $x }}",
     '{{ define "t" }}[{{ . }}]{{ end }}{{ template "t" $labels.job }}{{ template "t" }}',
     '{{ block "b" $value }}<{{ . }}>{{ end }}',
-    '{{ define "outer" }}{{ $labels.job }}{{ end }}{{ template "none" }}',
     '{{ template "none" . }}',
     '{{ define "t" }}{{ .Labels.job.x }}{{ end }}a{{ template "t" . }}',
     '{{ query "x" | first | value }} {{ query "x" | first | label "job" }} {{ (query "x" | first).Value }}',
@@ -184,7 +184,6 @@ TEXTS = [
     "{{ nil }}",
     "{{ .Nothing }}",
     "{{ .Labels.job.x.y }}",
-    "{{ (1).x }}",
     '{{ "" }}{{ true }}{{ (eq 1 1) }}',
     '{{ define "r" }}{{ end }}{{ template "r" }}x{{ if true -}}   y  {{- end }}',
     "{{ with $l := $labels }}{{ $l.job }}{{ end }} {{ $.Value }} {{ with 1 }}{{ $.Labels.job }}{{ end }}",
@@ -196,6 +195,71 @@ TEXTS = [
     "{{ not $value }} {{ call 3 }}",
     '{{ $labels.job | len }}{{ $labels.job | eq "node" }}',
     '{{ printf "%s" (print $value) | toUpper }} {{ print (1) }}',
+]
+
+
+UNPARSABLE = [
+    '{{ define "outer" }}{{ $labels.job }}{{ end }}',
+    "{{ (1).x }}",
+    "{{ 1.x }}",
+    "{{",
+    "{{ $labels.job",
+    "{{ }}",
+    "{{ $labels.job }} }} {{ end }}",
+    "{{ if }}a{{ end }}",
+    "{{ if true }}a",
+    "{{ else }}",
+    "{{ if true }}a{{ else }}b{{ else }}c{{ end }}",
+    "{{ range }}{{ end }}",
+    "{{ break }}",
+    "{{ range $labels }}{{ break 1 }}{{ end }}",
+    "{{ $x }}",
+    "{{ $x := }}",
+    "{{ $x, $y := 1 }}",
+    "{{ range $a, $b, $c := $labels }}{{ end }}",
+    "{{ nosuch }}",
+    "{{ template }}",
+    "{{ template x }}",
+    "{{ define x }}{{ end }}",
+    '{{ if true }}{{ define "x" }}{{ end }}{{ end }}',
+    '{{ "unclosed }}',
+    "{{ `unclosed }}",
+    "{{ 'ab' }}",
+    "{{ '' }}",
+    '{{ "\\q" }}',
+    "{{ 1 | 2 }}",
+    "{{ $value | }}",
+    "{{ | print }}",
+    "{{ (print 1 }}",
+    "{{ print 1) }}",
+    "{{ ( ) }}",
+    "{{ a..b }}",
+    "{{ print .. }}",
+    "{{ 0x }}",
+    "{{ 1a }}",
+    "{{ 99999999999999999999999 }}",
+    "{{ print # }}",
+    "{{ print é! }}",
+    "{{ a: }}",
+    "{{ /* no comment */ }}",
+    "{{/* open }}",
+    "{{/* x */ y }}",
+    "{{ print 1,2 }}",
+    "{{ print @ }}",
+    "{{ end }}",
+    "a\nb\n{{ nosuch }}",
+    "{{ range $i, 1 := $labels }}{{ end }}",
+    '{{ with "a" }}{{ else if true }}{{ end }}',
+    "{{ print $labels.9 }}",
+    "{{ nil.x }}",
+    "{{ true.x }}",
+    '{{ "a".x }}',
+    "{{ break }}{{ range $labels }}{{ end }}",
+    "{{ block }}{{ end }}",
+    "{{ $ }}{{ $9 }}",
+    "{{- }}",
+    "{{ 1 = 2 }}",
+    "{{ if true }}{{ end",
 ]
 
 
@@ -229,7 +293,22 @@ def test_numbers(value: str, tmp_path: Path) -> None:
 
 @promtool.needs_promtool
 def test_texts(tmp_path: Path) -> None:
-    parsable = [text for text in TEXTS if text != "{{ (1).x }}"]
-    theirs = promtool.expand(parsable, SERIES, "12.345678", tmp_path)
-    made = [ours(text, 12.345678) for text in parsable]
-    assert dict(zip(parsable, made, strict=True)) == dict(zip(parsable, theirs, strict=True))
+    theirs = promtool.expand(TEXTS, SERIES, "12.345678", tmp_path)
+    made = [ours(text, 12.345678) for text in TEXTS]
+    assert dict(zip(TEXTS, made, strict=True)) == dict(zip(TEXTS, theirs, strict=True))
+
+
+@promtool.needs_promtool
+def test_parse_errors(tmp_path: Path) -> None:
+    theirs = promtool.template_errors(UNPARSABLE, tmp_path)
+    assert dict(zip(UNPARSABLE, map(_parse_error, UNPARSABLE), strict=True)) == dict(
+        zip(UNPARSABLE, theirs, strict=True)
+    )
+
+
+def _parse_error(text: str) -> str:
+    try:
+        Template(text, "X")
+    except TemplateError as error:
+        return str(error)
+    return ""
