@@ -155,8 +155,8 @@ def _js(text: str) -> str:
     return "".join(c if c >= " " and c.isprintable() else f"\\u{ord(c):04X}" for c in out)
 
 
-def _call(*_: Any) -> Any:
-    raise CallError("call of a value that is no function")
+def _call(value: Any, *_: Any) -> Any:
+    raise CallError("call of nil" if value is None else f"non-function of type {type_name(value)}")
 
 
 def _plain(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -104,9 +104,9 @@ def _action(text: str, at: int) -> Generator[Token, None, tuple[int, bool]]:
             continue
         token = _token(text, at)
         depth += {"(": 1, ")": -1}.get(token.kind, 0)
+        yield token
         if depth < 0:
             raise LexError("unexpected right paren U+0029 ')'", at)
-        yield token
         at += len(token.text)
 
 

@@ -158,7 +158,7 @@ class _Parser:
         token = self._peek()
         if token.kind in ("if", "with"):
             if token.kind != kind:
-                self._unexpected(self._take(), "else")
+                self._unexpected(self._take(), "input")
             self._take()
             return nodes.Block(token.at, [self._control(kind)])
         block, ended_by = self._items()
