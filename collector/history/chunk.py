@@ -50,45 +50,54 @@ _TWO: Final = struct.Struct("<qq")
 _BODY: Final = _HEAD.size + _CRC.size
 _SIZES: Final = (0, 1, 2, 4, 8)  # bytes of a difference, by width
 _LIMITS: Final = np.array([1 << 8, 1 << 16, 1 << 32], np.uint64)
+_GAPS: Final = 5  # the number of their block
 _GAP: Final = np.array([np.nan]).view(np.int64)[0]  # the bits of the NaN that means "no value"
 
 Bytes: TypeAlias = NDArray[np.uint8]
 _NONE: Final = np.empty((0, 0), np.uint8)
 
 
-def encode(times: Floats, values: Floats) -> bytes:
-    """Return the chunk of `times[rows]` and `values[rows, columns]`, with at least one row."""
-    columns = np.empty((values.shape[1] + 1, len(times)))
-    columns[0] = times
-    columns[1:] = values.T
-    gaps = _fill_gaps(columns)
+def encode(tables: Sequence[Floats]) -> list[bytes]:
+    """Return the chunk of each table [rows, times and series]; tables of one number of rows, which is not 0.
+
+    What is the same work for every column is done for all tables at once: on small ones that is many times faster.
+    """
+    ends = list(accumulate(table.shape[1] for table in tables))
+    columns = np.ascontiguousarray(np.concatenate([table.T for table in tables]))
+    holes = _fill_gaps(columns)
     bits = columns.view(np.int64)
     first = bits[:, 0].copy()
     changing = np.flatnonzero((bits != first[:, None]).any(axis=1))
     codes, integers = to_integers(columns[changing])
     steps, divided, steady = differences(codes, integers)
     small = zigzag(steps)
-    width = np.searchsorted(_LIMITS, small.max(axis=1, initial=0), "right").astype(np.uint8) + 1
+    widths = np.searchsorted(_LIMITS, small.max(axis=1, initial=0), "right").astype(np.uint8) + 1
     kinds = np.full(len(columns), BITS, np.uint8)
-    kinds[changing] = codes | (steady.astype(np.uint8) << 4) | (width << 5)
+    kinds[changing] = codes | (steady.astype(np.uint8) << 4) | (widths << 5)
     first[changing] = integers[:, 0]
     divisors = np.ones(len(columns), np.int64)
     divisors[changing] = divided
-    head = kinds.tobytes() + _planes(first, 8) + _planes(divisors, 8)
-    if len(changing) and changing[0] == 0:
-        head += _planes(small[0], _SIZES[width[0]])
-        small, width = small[1:], width[1:]
-    return _join(
-        columns.shape, head, [_planes(small[width == number], _SIZES[number]) for number in (1, 2, 3, 4)], gaps
-    )
+    chunks, start, used = [], 0, 0
+    for end in ends:
+        until = int(changing.searchsorted(end))
+        head = kinds[start:end].tobytes() + _planes(first[start:end], 8) + _planes(divisors[start:end], 8)
+        if used < until and changing[used] == start:
+            head += _planes(small[used], _SIZES[widths[used]])
+            used += 1
+        gaps = _gap_block(holes, start, end)
+        chunks.append(_join((columns.shape[1], end - start), head, small[used:until], widths[used:until], gaps))
+        start, used = end, until
+    return chunks
 
 
-def _join(shape: tuple[int, ...], head: bytes, blocks: list[bytes], gaps: bytes) -> bytes:
-    packed = [cramjam.lz4.compress_block(head)]
-    packed += [cramjam.zstd.compress(block, LEVEL) if block else b"" for block in blocks]
-    packed.append(cramjam.lz4.compress_block(gaps) if gaps else b"")
-    body = b"".join(map(bytes, packed))
-    start = _HEAD.pack(MAGIC, shape[1], shape[0], *map(len, packed))
+def _join(shape: tuple[int, int], head: bytes, small: NDArray[np.uint64], widths: Bytes, gaps: bytes) -> bytes:
+    packed = [bytes(cramjam.lz4.compress_block(head))]
+    for width in (1, 2, 3, 4):
+        block = _planes(small[widths == width], _SIZES[width])
+        packed.append(bytes(cramjam.zstd.compress(block, LEVEL)) if block else b"")
+    packed.append(bytes(cramjam.lz4.compress_block(gaps)) if gaps else b"")
+    body = b"".join(packed)
+    start = _HEAD.pack(MAGIC, *shape, *map(len, packed))
     return start + _CRC.pack(zlib.crc32(body, zlib.crc32(start))) + body
 
 
@@ -97,20 +106,31 @@ def _planes(numbers: NDArray[np.uint64] | Ints, size: int) -> bytes:
     return b"".join([split[..., plane].tobytes() for plane in range(size)])
 
 
-def _fill_gaps(columns: Floats) -> bytes:
-    """Put the value before it (at the start: after it) into each gap of a column that has values; return the block."""
-    with np.errstate(invalid="ignore"):
-        if not np.isnan(columns.sum()):  # a sum has a NaN's trace, and needs no array of its own
-            return b""
+Holes: TypeAlias = tuple[NDArray[np.intp], NDArray[np.bool_]]  # columns with gaps, and in which rows
+
+
+def _fill_gaps(columns: Floats) -> Holes:
+    """Put the value before it (at the start: after it) into each gap of a column that has values; return the gaps."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if not np.isnan(columns.sum()):  # a sum keeps the trace of a NaN, and needs no array of its own
+            return np.empty(0, np.intp), np.empty((0, 0), np.bool_)
     missing = columns.view(np.int64) == _GAP
     holed = np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1))
-    if not len(holed):
-        return b""
     holes = missing[holed]
     latest = np.maximum.accumulate(np.where(holes, -1, np.arange(holes.shape[1])), axis=1)
     source = np.where(latest < 0, holes.argmin(axis=1)[:, None], latest)
     columns[holed] = np.take_along_axis(columns[holed], source, axis=1)
-    return _COUNT.pack(len(holed)) + holed.astype("<u4").tobytes() + np.packbits(holes, axis=1).tobytes()
+    return holed, holes
+
+
+def _gap_block(holes: Holes, start: int, end: int) -> bytes:
+    if not len(holes[0]):
+        return b""
+    inside = slice(*holes[0].searchsorted([start, end]).tolist())
+    columns = holes[0][inside] - start
+    if not len(columns):
+        return b""
+    return _COUNT.pack(len(columns)) + columns.astype("<u4").tobytes() + np.packbits(holes[1][inside], axis=1).tobytes()
 
 
 class Column(NamedTuple):
@@ -126,7 +146,7 @@ class Column(NamedTuple):
 class Chunk:
     """A chunk's bytes, opened: its head is read, and it gives columns to `decode`."""
 
-    __slots__ = ("_blocks", "_data", "_head", "_offsets", "_widths", "columns", "rows")
+    __slots__ = ("_blocks", "_data", "_gaps", "_head", "_offsets", "_widths", "columns", "rows")
 
     def __init__(self, data: bytes) -> None:
         """Open a chunk; it has `columns` series with `rows` values each.
@@ -145,18 +165,19 @@ class Chunk:
         self._data = view
         self._blocks: dict[int, tuple[Bytes, NDArray[np.intp]]] = {}
         self._offsets = list(accumulate(lengths, initial=_BODY))
-        self._head = np.frombuffer(cramjam.lz4.decompress_block(self._packed(0)), np.uint8)
+        self._head = np.frombuffer(bytes(cramjam.lz4.decompress_block(self._packed(0))), np.uint8)
         self._widths = self._head[1:width] >> 5
+        self._gaps = self._read_gaps() if lengths[_GAPS] else {}
 
     def times(self) -> Column:
         """Return the column of the times."""
         steps = self._head[17 * (self.columns + 1) :]
-        return self._column(0, steps.reshape(-1, self.rows - 1) if len(steps) else _NONE, None)
+        return self._column(0, steps.reshape(-1, self.rows - 1) if len(steps) else _NONE, self._gaps.get(0))
 
     def series(self, place: int) -> Column:
         """Return the column of a series, by its place in the schema."""
         width = int(self._widths[place])
-        gaps = self._gaps().get(place + 1) if self._offsets[6] > self._offsets[5] else None
+        gaps = self._gaps.get(place + 1)
         if not width:
             return self._column(place + 1, _NONE, gaps)
         if width not in self._blocks:
@@ -170,16 +191,17 @@ class Chunk:
     def _column(self, column: int, planes: Bytes, gaps: NDArray[np.bool_] | None) -> Column:
         width = self.columns + 1
         numbers = self._head[width + column :: width][:16].tobytes()
-        return Column(int(self._head[column]), *_TWO.unpack(numbers), planes, gaps)
+        first, divisor = _TWO.unpack(numbers)
+        return Column(int(self._head[column]), first, divisor, planes, gaps)
 
     def _block(self, width: int) -> tuple[Bytes, NDArray[np.intp]]:
         members = np.flatnonzero(self._widths == width)
-        block = np.frombuffer(cramjam.zstd.decompress(self._packed(width)), np.uint8)
+        block = np.frombuffer(bytes(cramjam.zstd.decompress(self._packed(width))), np.uint8)
         return block.reshape(_SIZES[width], len(members), self.rows - 1), members
 
-    def _gaps(self) -> dict[int, NDArray[np.bool_]]:
+    def _read_gaps(self) -> dict[int, NDArray[np.bool_]]:
         """Return which rows of a column have no value, for the columns that have such rows."""
-        block = bytes(cramjam.lz4.decompress_block(self._packed(5)))
+        block = bytes(cramjam.lz4.decompress_block(self._packed(_GAPS)))
         (count,) = _COUNT.unpack_from(block)
         holed = np.frombuffer(block, "<u4", count, _COUNT.size)
         bits = np.frombuffer(block, np.uint8, -1, _COUNT.size + 4 * count).reshape(count, -1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import cramjam
@@ -15,6 +16,7 @@ from collector.history.integers import Floats
 from collector.history.schema import SchemaRef
 
 PACKED_ROWS: Final = 8  # as many rows at least are packed together
+_TOGETHER: Final = 50_000  # values that are encoded at once: about what a processor's cache holds
 _GOLDEN: Final = 0.6180339887  # spreads the ends of the devices' chunks evenly over the time of one
 
 
@@ -29,55 +31,56 @@ class Stored(NamedTuple):
 
 
 class Rows:
-    """Rows of one schema, in the order in which they came."""
+    """Rows of one schema, in the order in which they came; a table has the times in its first column."""
 
-    __slots__ = ("_packed", "_times", "_values", "raw", "schema")
+    __slots__ = ("_packed", "_table", "raw", "schema")
 
     def __init__(self, schema: SchemaRef) -> None:
         self.schema = schema
         self._packed: list[tuple[int, bytes]] = []
-        self._times: list[Floats] = []
-        self._values: list[Floats] = []
-        self.raw = 0  # rows that are not packed
-
-    def append(self, times: Floats, values: Floats) -> None:
-        """Keep copies: what comes in is mostly a view of the bytes of a request."""
-        self._times.append(times.copy())
-        self._values.append(values.copy())
-        self.raw += len(times)
+        self._table = np.empty((PACKED_ROWS, schema.columns + 1))
+        self.raw = 0  # rows in the table
 
     @property
     def raw_bytes(self) -> int:
         """Bytes of the values that are not packed."""
         return self.raw * self.schema.columns * 8
 
+    def append(self, times: Floats, values: Floats) -> None:
+        """Copy rows: what comes in is mostly a view of the bytes of a request."""
+        end = self.raw + len(times)
+        if end > len(self._table):
+            grown = np.empty((max(end, 2 * self.raw), self.schema.columns + 1))
+            grown[: self.raw] = self._table[: self.raw]
+            self._table = grown
+        self._table[self.raw : end, 0] = times
+        self._table[self.raw : end, 1:] = values
+        self.raw = end
+
     def pack(self) -> None:
         """Keep the rows as fewer bytes, quickly; `encode` would be smaller and takes ten times as long."""
-        self._packed.append((self.raw, _pack(np.concatenate(self._times), np.concatenate(self._values))))
-        self._times, self._values, self.raw = [], [], 0
+        self._packed.append((self.raw, _pack(self._table[: self.raw])))
+        self._table, self.raw = np.empty((PACKED_ROWS, self.schema.columns + 1)), 0
 
-    def arrays(self) -> tuple[Floats, Floats]:
-        """Return times [rows] and values [rows, columns], in order of time."""
-        parts = [_unpack(rows, data) for rows, data in self._packed]
-        times = np.concatenate([part[0] for part in parts] + self._times)
-        values = np.concatenate([part[1] for part in parts] + self._values)
-        if len(times) > 1 and not (times[1:] >= times[:-1]).all():
-            order = np.argsort(times, kind="stable")
-            return times[order], values[order]
-        return times, values
+    def table(self) -> Floats:
+        """Return a copy of all rows, in order of time."""
+        table = np.concatenate([*[_unpack(rows, data) for rows, data in self._packed], self._table[: self.raw]])
+        times = table[:, 0]
+        if (times[1:] >= times[:-1]).all():
+            return table
+        return table[np.argsort(times, kind="stable")]
 
 
-def _pack(times: Floats, values: Floats) -> bytes:
-    bits = np.concatenate([times[:, None], values], axis=1).view(np.uint64)
-    bits[1:] ^= bits[:-1].copy()
+def _pack(table: Floats) -> bytes:
+    bits = table.copy().view(np.uint64)
+    bits[1:] ^= table[:-1].view(np.uint64)
     return bytes(cramjam.lz4.compress_block(bits.view(np.uint8).reshape(-1, 8).T.tobytes()))
 
 
-def _unpack(rows: int, data: bytes) -> tuple[Floats, Floats]:
-    planes = np.frombuffer(cramjam.lz4.decompress_block(data), np.uint8).reshape(8, -1)
-    bits = np.bitwise_xor.accumulate(np.ascontiguousarray(planes.T).view(np.uint64).reshape(rows, -1), axis=0)
-    table = bits.view(np.float64)
-    return table[:, 0], table[:, 1:]
+def _unpack(rows: int, data: bytes) -> Floats:
+    planes = np.frombuffer(bytes(cramjam.lz4.decompress_block(data)), np.uint8).reshape(8, -1)
+    bits = np.ascontiguousarray(planes.T).view(np.uint64).reshape(rows, -1)
+    return np.bitwise_xor.accumulate(bits, axis=0).view(np.float64)
 
 
 class Head:
@@ -105,16 +108,39 @@ class Head:
         self.rows += len(times)
         return part
 
-    def chunks(self) -> Iterator[Stored]:
-        """Yield the rows as chunks, each within its own stretch of time; a row whose time is no number is left out."""
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of the values that are not packed."""
+        return sum(part.raw_bytes for part in self.parts.values())
+
+    def tables(self) -> Iterator[tuple[SchemaRef, Floats]]:
+        """Yield the rows as tables, each within its own stretch of time; a time that is no number is left out."""
         for part in self.parts.values():
-            times, values = part.arrays()
-            finite = np.isfinite(times)
+            table = part.table()
+            finite = np.isfinite(table[:, 0])
             if not finite.all():
-                times, values = times[finite], values[finite]
-            for start, end in _stretches(np.floor(times / self._seconds + self._offset)):
-                data = encode(times[start:end], values[start:end])
-                yield Stored(self.device, part.schema, float(times[start]), float(times[end - 1]), data)
+                table = table[finite]
+            for start, end in _stretches(np.floor(table[:, 0] / self._seconds + self._offset)):
+                yield part.schema, table[start:end]
+
+
+def chunks(heads: Iterable[Head]) -> Iterator[Stored]:
+    """Yield the rows of heads as chunks. Many small ones are encoded together."""
+    batches: dict[int, list[tuple[int, SchemaRef, Floats]]] = {}  # by their number of rows
+    for head in heads:
+        for schema, table in head.tables():
+            batch = batches.setdefault(len(table), [])
+            batch.append((head.device, schema, table))
+            if sum(table.size for _, _, table in batch) >= _TOGETHER:
+                yield from _encode(batches.pop(len(table)))
+    for batch in batches.values():
+        yield from _encode(batch)
+
+
+def _encode(batch: list[tuple[int, SchemaRef, Floats]]) -> Iterator[Stored]:
+    encoded = encode([table for _, _, table in batch])
+    for (device, schema, table), data in zip(batch, encoded, strict=True):
+        yield Stored(device, schema, float(table[0, 0]), float(table[-1, 0]), data)
 
 
 def _stretches(windows: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
@@ -122,4 +148,4 @@ def _stretches(windows: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
     if not len(windows):
         return
     cuts = [0, *(np.flatnonzero(windows[1:] != windows[:-1]) + 1).tolist(), len(windows)]
-    yield from zip(cuts[:-1], cuts[1:], strict=True)
+    yield from pairwise(cuts)

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final
+from weakref import WeakValueDictionary
 
 from collector.history.errors import HistoryError, HistoryFullError
-from collector.history.head import PACKED_ROWS, Head, Stored
+from collector.history.gathering import Closed, Names, Open, Places, Samples, places
+from collector.history.head import PACKED_ROWS, Head, Stored, chunks
 from collector.history.integers import Floats
-from collector.history.partition import DAY, Partition, State, failure, paths, read_state
-from collector.history.progress import Progress
+from collector.history.partition import (
+    DAY,
+    SUFFIX,
+    Partition,
+    State,
+    day_of,
+    delete_device,
+    failure,
+    is_damage,
+    paths,
+    read_state,
+    remove,
+)
+from collector.history.progress import Mark, Progress
 from collector.history.reader import Reader
+from collector.history.resolution import Steps, resolve_all
+from collector.history.schema import SchemaRef, pack
 
 _FEW_ROWS: Final = 8  # a head with fewer waits for more, so that a jumping clock does not make a chunk of each row
 _RAW_BYTES: Final = 64 << 20  # open rows beyond this are packed
@@ -41,7 +58,8 @@ class History:
         self._lock = threading.RLock()
         self._schemas: WeakValueDictionary[int, SchemaRef] = WeakValueDictionary()
         self._heads: dict[int, Head] = {}
-        self._pending: list[Stored] = []
+        self._closed: list[Head] = []  # ended, and no chunks yet
+        self._pending: list[Stored] = []  # chunks that are not written
         self._upto: dict[int, int] = {}  # device -> rows seen when its head was closed last, not written yet
         self._held = self._raw = 0
         self._now = self._swept = float("-inf")
@@ -52,12 +70,13 @@ class History:
         except OSError as error:
             raise HistoryError(f"cannot make the folder {path}: {error.strerror}") from error
         self._reader = Reader(path)
+        self._latest: Path | None = None  # the file that has the state that holds
         self._chunks, self._commits, self._progress = self._recover()
         self._position = self._progress.base.position
 
     def _recover(self) -> State:
         """Return the state of the file that was written last; one that is damaged is written no more."""
-        states = [State(0, 0, Progress())]
+        best = State(0, 0, Progress())
         for path in paths(self._folder):
             try:
                 state = read_state(path)
@@ -66,8 +85,9 @@ class History:
                     raise failure(error, path) from error
                 self._damaged.add(path)
             else:
-                states += [] if state is None else [state]
-        return max(states, key=lambda state: state.commits)
+                if state is not None and state.commits > best.commits:
+                    best, self._latest = state, path
+        return best
 
     @property
     def corrupt(self) -> int:
@@ -89,12 +109,14 @@ class History:
         return self._position
 
     def rebase(self, position: int) -> None:
-        """Start at `position` of a log that knows nothing of what was before, instead of replaying from `position()`."""
+        """Start at `position` of a log that has lost what came before it; call it before the first append."""
         with self._lock:
-            self._progress = Progress(Mark(position, {}), {})
+            self._leave()
+            self._progress = Progress(Mark(position, {}))
+            self._position = position
 
     def schema(self, number: int, series: Sequence[str]) -> SchemaRef:
-        """Return a schema by its number and the texts of its series, to append rows with; call it as often as you like."""
+        """Return a schema by its number and the texts of its series, to append rows with; it may be called again."""
         with self._lock:
             ref = self._schemas.get(number)
             if ref is None:
@@ -133,12 +155,9 @@ class History:
         return head
 
     def _close(self, head: Head, upto: int) -> None:
-        """Make chunks of a head; of its device, the first `upto` rows are then in chunks."""
+        """End a head; the next flush makes chunks of it, and of its device the first `upto` rows are then in chunks."""
         del self._heads[head.device]
-        self._raw -= sum(part.raw_bytes for part in head.parts.values())
-        for chunk in head.chunks():
-            self._pending.append(chunk)
-            self._held += len(chunk.data)
+        self._closed.append(head)
         self._upto[head.device] = upto
 
     def flush(self, position: int, now: float, *, everything: bool = False) -> None:
@@ -160,16 +179,15 @@ class History:
             self._now = now
             swept = everything or not 0 <= now - self._swept < self._seconds / _SWEEPS
             if swept:
+                self.drop(now - self._retention)
                 self._swept = now
                 self._sweep(now, everything=everything)
                 self._progress.mark(position)
-            if not self._pending and not self._upto and not swept:
-                return
-            self._progress.written.update(self._upto)
+            self._encode()
+            for device, rows in self._upto.items():
+                self._progress.wrote(device, rows)
             if self._progress.advance() or self._pending or self._upto:
                 self._write(now)
-            if swept:
-                self.drop(now - self._retention)
 
     def _sweep(self, now: float, *, everything: bool) -> None:
         """Close what a silent or slow device left open for longer than a chunk's time, by our clock."""
@@ -177,33 +195,35 @@ class History:
             if everything or now - head.opened >= self._seconds * (1 + 2 / _SWEEPS):
                 self._close(head, self._progress.seen[head.device])
 
+    def _encode(self) -> None:
+        """Make chunks of the heads that have ended."""
+        for head in self._closed:
+            self._raw -= head.raw_bytes
+        for chunk in chunks(self._closed):
+            self._pending.append(chunk)
+            self._held += len(chunk.data)
+        self._closed = []
+
     def _write(self, now: float) -> None:
         """Write what is pending; a file that proves damaged is left as it is, and another one is begun."""
-        chunks = list(enumerate(self._pending, self._chunks + 1))
-        state = State(self._chunks + len(chunks), self._commits + 1, self._progress)
-        self._with_partition(now, lambda partition: partition.write(chunks, state, self._upto.keys()))
-        self._saved(state)
-        self._pending, self._upto, self._held = [], {}, 0
-
-    def _saved(self, state: State) -> None:
-        self._chunks, self._commits = state.chunks, state.commits
-        self._position = state.progress.base.position
-
-    def _with_partition(self, now: float, write: Callable[[Partition], None]) -> None:
+        numbered = list(enumerate(self._pending, self._chunks + 1))
+        state = State(self._chunks + len(numbered), self._commits + 1, self._progress)
         while True:
             path = self._path(now)
             try:
                 if self._partition is None or self._partition.path != path:
                     self._leave()
                     self._partition = Partition(path)
-                write(self._partition)
+                self._partition.write(numbered, state, self._upto.keys())
+                break
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise failure(error, path) from error
                 self._leave()
                 self._damaged.add(path)
-            else:
-                return
+        self._chunks, self._commits, self._latest = state.chunks, state.commits, path
+        self._position = state.progress.base.position
+        self._pending, self._upto, self._held = [], {}, 0
 
     def _path(self, now: float) -> Path:
         """Return the file for the day of `now`: the first of its names that is not known to be damaged."""
@@ -217,24 +237,70 @@ class History:
             self._partition = None
 
     def drop(self, before: float) -> None:
-        """Delete the files of the days that were over `before` that time, but never the one that is written."""
+        """Delete the files of the days that were over `before` that time, but not the one that was written last."""
         with self._lock:
             for path in paths(self._folder):
-                if (day_of(path) + 1) * DAY <= before and self._partition is not None and path != self._partition.path:
+                if (day_of(path) + 1) * DAY <= before and path != self._latest:
+                    if self._partition is not None and path == self._partition.path:
+                        self._leave()
                     remove(path)
                     self._damaged.discard(path)
 
     def drop_device(self, device: int) -> None:
-        """Delete all of a device, for good.
+        """Delete all of a device, for good. Its number must not be used again.
 
         Raises:
-            HistoryError: the files cannot be written; what could not be deleted is still there.
+            HistoryError: a file cannot be written; what it has of the device is still there.
         """
         with self._lock:
-            head = self._heads.pop(device, None)
-            if head is not None:
-                self._raw -= sum(part.raw_bytes for part in head.parts.values())
+            gone = [head for head in [*self._closed, *self._heads.values()] if head.device == device]
+            self._raw -= sum(head.raw_bytes for head in gone)
+            self._closed = [head for head in self._closed if head.device != device]
+            self._heads.pop(device, None)
             self._pending = [chunk for chunk in self._pending if chunk.device != device]
             self._held = sum(len(chunk.data) for chunk in self._pending)
-            self._upto.pop(device, None)
-            self._progress.written[device] = self._progress.seen.get(device, 0)
+            self._upto[device] = self._progress.seen.get(device, 0)
+            self._leave()
+            for path in set(paths(self._folder)) - self._damaged:
+                try:
+                    delete_device(path, device)
+                except sqlite3.Error as error:
+                    raise failure(error, path) from error
+
+    def read(self, device: int, names: Names, start: float, end: float) -> Mapping[str, Samples]:
+        """Return (times, values) by the text of the series, from `start` to `end`, open rows included.
+
+        Args:
+            device: of whom.
+            names: the texts of series, or a matcher of metric names and labels, such as `metric("node_load1")`.
+            start: the earliest time, in Unix seconds.
+            end: the latest time.
+
+        Raises:
+            HistoryError: the files cannot be read.
+        """
+        wanted: dict[int, Places] = {}
+
+        def found(schema: SchemaRef) -> Places:
+            if schema.id not in wanted:
+                wanted[schema.id] = places(schema.series, names)
+            return wanted[schema.id]
+
+        with self._lock:
+            waiting = [chunk for chunk in self._pending if chunk.device == device]
+            pieces: list[Closed | Open] = [Closed(found(chunk.schema), chunk.data) for chunk in waiting]
+            heads = [head for head in [*self._closed, *self._heads.values()] if head.device == device]
+            parts = [part for head in heads for part in head.parts.values() if found(part.schema)]
+            pieces += [Open(found(part.schema), part.table()) for part in parts]
+            newest = self._chunks  # what is written after this moment is among the pieces
+        return self._reader.gather(device, names, start, end, pieces, newest)
+
+    def read_resolution(self, device: int, names: Names, start: float, end: float, step: float) -> Mapping[str, Steps]:
+        """Return the same for each step of so many seconds, as a graph needs it."""
+        return resolve_all(self.read(device, names, start, end), start, step)
+
+    def close(self) -> None:
+        """Close the files; what was not flushed comes again from the log."""
+        with self._lock:
+            self._leave()
+            self._reader.close()

@@ -20,8 +20,9 @@ _EXACT: Final = float(1 << 53)
 
 # How the integer becomes the float, by code: a division, or a multiplication as programs do that turn milliseconds,
 # microseconds and nanoseconds into seconds. The two differ in the last bit.
-_DIVISORS: Final = 10.0 ** np.arange(10)
-_FACTORS: Final = np.array([1e-3, 1e-6, 1e-9])
+_DIVISORS: Final[Floats] = 10.0 ** np.arange(10.0)
+_FACTORS: Final[Floats] = np.array([1e-3, 1e-6, 1e-9])
+_SCALES: Final[Floats] = np.concatenate([_DIVISORS, _FACTORS])
 _DIVIDED: Final = len(_DIVISORS)
 _SAMPLES: Final = 6
 
@@ -29,24 +30,25 @@ _SAMPLES: Final = 6
 def to_integers(columns: Floats) -> tuple[NDArray[np.uint8], Ints]:
     """Return (code, integers) of each row of `columns`: the floats are `from_integers` of them, to the bit.
 
-    A few values of each row say which codes are possible; the first of these that holds for the whole row is taken.
+    A few values of each row propose a code, which mostly holds for all; where it does not, all values are asked.
     """
     codes = np.full(len(columns), BITS, np.uint8)
     integers = columns.view(np.int64).copy()
-    possible = _possible(np.ascontiguousarray(columns[:, :: max(1, columns.shape[1] // _SAMPLES)]))
-    left = np.flatnonzero(possible.any(axis=0))
-    while len(left):
-        tried = possible[:, left].argmax(axis=0)
+    left = np.arange(len(columns))
+    for asked in (columns[:, :: max(1, columns.shape[1] // _SAMPLES)], columns):
+        possible = _possible(np.ascontiguousarray(asked[left]))
+        some = possible.any(axis=0)
+        left, proposed = left[some], possible.argmax(axis=0)[some]
         for multiplied in (False, True):
-            rows = left[(tried >= _DIVIDED) == multiplied]
-            code = tried[(tried >= _DIVIDED) == multiplied]
-            if len(rows):
-                fits, found = _fits(columns[rows], _scale(code)[:, None], multiplied=multiplied)
-                whole = fits.all(axis=1)
-                codes[rows[whole]] = code[whole]
-                integers[rows[whole]] = found[whole]
-        possible[tried, left] = False
-        left = left[(codes[left] == BITS) & possible[:, left].any(axis=0)]
+            here = (proposed >= _DIVIDED) == multiplied
+            rows, code = left[here], proposed[here]
+            fits, found = _fits(columns[rows], _SCALES[code][:, None], multiplied=multiplied)
+            whole = fits.all(axis=1)
+            codes[rows[whole]] = code[whole]
+            integers[rows[whole]] = found[whole]
+        left = left[codes[left] == BITS]
+        if not len(left):
+            break
     return codes, integers
 
 
@@ -54,13 +56,8 @@ def from_integers(code: int, integers: Ints) -> Floats:
     """Return the floats of columns that have one code."""
     if code == BITS:
         return integers.view(np.float64)
-    if code < _DIVIDED:
-        return integers / _DIVISORS[code]
-    return integers * _FACTORS[code - _DIVIDED]
-
-
-def _scale(codes: NDArray[np.intp]) -> Floats:
-    return np.concatenate([_DIVISORS, _FACTORS])[codes]
+    floats: Floats = integers / _DIVISORS[code] if code < _DIVIDED else integers * _FACTORS[code - _DIVIDED]
+    return floats
 
 
 def _possible(sample: Floats) -> NDArray[np.bool_]:
@@ -100,12 +97,15 @@ def differences(codes: NDArray[np.uint8], integers: Ints) -> tuple[Ints, Ints, N
     divisors = np.gcd.reduce(first, axis=1)
     divisors[(codes == BITS) | (divisors < 1)] = 1
     steady = 2 * _size(second) < _size(first)  # a counter at a steady rate
-    chosen = np.where(steady[:, None], second, first)
-    return chosen // divisors[:, None], divisors, steady
+    first[steady] = second[steady]
+    divided = np.flatnonzero(divisors > 1)
+    first[divided] //= divisors[divided, None]
+    return first, divisors, steady
 
 
 def _size(differences: Ints) -> Floats:
-    return np.abs(differences.astype(np.float64)).sum(axis=1)
+    sizes: Floats = np.abs(differences.astype(np.float64)).sum(axis=1)
+    return sizes
 
 
 def integrate(first: Ints, differences: Ints, divisors: Ints, steady: NDArray[np.bool_]) -> Ints:

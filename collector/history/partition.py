@@ -1,14 +1,15 @@
 """A day of history: an SQLite file with the chunks that were written on that day, whatever their times.
 
-A day that is over is deleted by deleting its file, which costs nothing and works on a full disk. Each file stands alone:
-it has the series of the schemas that its chunks use, and how far the history had come in the log when it was written
-last, in the transaction of the chunks themselves.
+A day that is over is deleted by deleting its file, which costs nothing and works on a full disk. Each file stands
+alone: it has the series of the schemas that its chunks use, and how far the history had come in the log when it was
+written last, in the transaction of the chunks themselves.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,7 +23,6 @@ from collector.history.schema import unpack
 
 DAY: Final = 86_400
 SUFFIX: Final = ".sqlite"
-DAMAGED: Final = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})  # what SQLite calls a file that is not sound
 _HALF, _WHOLE = 1 << 63, 1 << 64
 
 _TABLES: Final = """
@@ -116,17 +116,10 @@ class Partition:
         self._schemas |= schemas.keys()
         self._whole = True
 
-    def drop_device(self, device: int, state: State | None) -> None:
-        """Delete a device's chunks; the file that is written at present takes the state."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM chunk WHERE device = ?", [device])
-            if state is not None:
-                self._write_state(state, [device])
-        self._whole = self._whole or state is not None
-
     def _write_state(self, state: State, devices: Collection[int]) -> None:
         progress = state.progress
         if not self._whole:
+            self._connection.execute("DELETE FROM written")
             devices = progress.written
         counts = [(device, progress.written[device]) for device in devices]
         self._connection.executemany("INSERT OR REPLACE INTO written VALUES (?, ?)", counts)
@@ -162,17 +155,27 @@ def read_state(path: Path) -> State | None:
     Raises:
         sqlite3.Error: the file is damaged.
     """
-    connection = sqlite3.connect(path)
-    try:
-        connection.executescript(_TABLES)
+    with closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone():
+            return None
         record = connection.execute("SELECT chunks, commits, position, rows FROM state").fetchone()
         if record is None:
             return None
         chunks, commits, position, rows = record
         written = dict(connection.execute("SELECT device, rows FROM written").fetchall())
         return State(chunks, commits, Progress(Mark(position, _unpack_counts(rows)), written))
-    finally:
-        connection.close()
+
+
+def delete_device(path: Path, device: int) -> None:
+    """Delete a device's chunks from a file."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'chunk'").fetchone():
+            connection.execute("DELETE FROM chunk WHERE device = ?", [device])
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is not sound, rather than that it cannot be used now."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
 
 def failure(error: sqlite3.Error, path: Path) -> HistoryError:
@@ -189,5 +192,5 @@ def _pack_counts(rows: Mapping[int, int]) -> bytes:
 
 
 def _unpack_counts(data: bytes) -> dict[int, int]:
-    keys, values = np.frombuffer(cramjam.zstd.decompress(data), "<i8").reshape(2, -1).tolist()
+    keys, values = np.frombuffer(bytes(cramjam.zstd.decompress(data)), "<i8").reshape(2, -1).tolist()
     return dict(zip(keys, values, strict=True))

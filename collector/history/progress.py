@@ -1,8 +1,8 @@
 """How far the history has come in the log, so that a replay after a restart neither repeats a row nor loses one.
 
-The log gives each device's rows in the same order at every replay. So it is enough to count them: a *mark* is a position
-of the log with the number of rows that each device had sent by then. The history replays from the latest mark whose
-rows are all in chunks, and of what comes after it, the rows of a device that are in chunks already are its first ones.
+The log gives each device's rows in the same order at every replay. So it is enough to count them: a *mark* is a
+position of the log with the number of rows that each device had sent by then. The history replays from the latest mark
+whose rows are all in chunks; of what comes after it, the rows of a device that are in chunks already are the first.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Mark(NamedTuple):
 class Progress:
     """Counts the rows of each device: seen, and written in chunks, from the first of all."""
 
-    def __init__(self, base: Mark = Mark(0, {}), written: Mapping[int, int] | None = None) -> None:
+    def __init__(self, base: Mark | None = None, written: Mapping[int, int] | None = None) -> None:
         """Start a replay at `base`, when the first `written[device]` rows are in chunks."""
-        self.base = base
+        self.base = base or Mark(0, {})
         self.written: dict[int, int] = dict(written or {})
-        self.seen: dict[int, int] = dict(base.rows)
+        self.seen: dict[int, int] = dict(self.base.rows)
         self._marks: deque[tuple[Mark, dict[int, int]]] = deque()
 
     def take(self, device: int, rows: int) -> int:
@@ -34,6 +34,10 @@ class Progress:
         before = self.seen.get(device, 0)
         self.seen[device] = before + rows
         return max(0, min(rows, self.written.get(device, 0) - before))
+
+    def wrote(self, device: int, rows: int) -> None:
+        """Count a device's first `rows` rows as written, which they may have been before."""
+        self.written[device] = max(rows, self.written.get(device, 0))
 
     def mark(self, position: int) -> None:
         """Remember that all that was seen by now lies before `position`."""

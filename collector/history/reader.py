@@ -11,9 +11,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from collector.history.errors import HistoryError
-from collector.history.partition import DAMAGED, paths, read_series, unsigned
-from collector.history.resolution import Steps, resolve
-from collector.history.select import Closed, Gathering, Names, Open, Places, Samples, places
+from collector.history.gathering import Closed, Gathering, Names, Open, Places, Samples, places
+from collector.history.partition import is_damage, paths, read_series, unsigned
+from collector.history.resolution import Steps, resolve_all
 
 _EVERY: Final = (1 << 63) - 1
 _SCHEMAS: Final = 256  # of the schemas read last, the series are kept
@@ -38,8 +38,7 @@ class Reader:
 
     def read_resolution(self, device: int, names: Names, start: float, end: float, step: float) -> Mapping[str, Steps]:
         """Return the same for each step of so many seconds, as a graph needs it."""
-        samples = self.read(device, names, start, end)
-        return {text: resolve(times, values, start, step) for text, (times, values) in samples.items()}
+        return resolve_all(self.read(device, names, start, end), start, step)
 
     def close(self) -> None:
         """Close the files."""
@@ -90,7 +89,7 @@ class Reader:
         try:
             return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorname", "") in DAMAGED:
+            if is_damage(error):
                 gathering.corrupt += 1
             elif "no such table" not in str(error):
                 raise HistoryError(f"cannot read the history in {self._folder}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -33,3 +34,8 @@ def resolve(times: Floats, values: Floats, start: float, step: float) -> Steps:
         mean = np.add.reduceat(values, heads) / (ends - heads)
     minimum, maximum = np.minimum.reduceat(values, heads), np.maximum.reduceat(values, heads)
     return Steps(start + numbers[heads] * step, minimum, maximum, mean, values[ends - 1])
+
+
+def resolve_all(samples: Mapping[str, tuple[Floats, Floats]], start: float, step: float) -> dict[str, Steps]:
+    """Return `resolve` of each series."""
+    return {text: resolve(times, values, start, step) for text, (times, values) in samples.items()}

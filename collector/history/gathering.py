@@ -29,11 +29,10 @@ class Closed(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Rows that are in no chunk yet: times [rows], values [rows, columns]."""
+    """Rows that are in no chunk yet, as a table [rows, times and series]."""
 
     places: Places
-    times: Floats
-    values: Floats
+    table: Floats
 
 
 def metric(name: str, **labels: str) -> Matcher:
@@ -68,7 +67,7 @@ class Gathering:
                 self._add_chunk(piece)
             else:
                 texts = [text for _, text in piece.places]
-                self._take(texts, piece.times, [piece.values[:, place] for place, _ in piece.places])
+                self._take(texts, piece.table[:, 0], [piece.table[:, place + 1] for place, _ in piece.places])
         self._decode()
 
     def _add_chunk(self, piece: Closed) -> None:
