@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LIMIT = 5.0
 PATIENCE = 0.25
 MAX_ABANDONED = 4
+ASK_AGAIN = 6  # a probe that found nothing of its kind is asked again after so many readings
 MAX_SERIES = 5_000  # of one probe; a machine with 100,000 mounts must not fill the line
 OK, NO_DATA, FAILED, LATE, HUNG = "ok", "no data", "failed", "late", "hung"
 
@@ -87,6 +88,7 @@ class Runner:
         self._patience = patience
         self._jobs: dict[str, _Job] = {}
         self._abandoned: dict[str, list[_Job]] = {}
+        self._readings_taken = 0
         self.outcomes: dict[str, Outcome] = {}
 
     @property
@@ -96,15 +98,21 @@ class Runner:
 
     def read(self) -> dict[str, float]:
         """Run every probe once, and return the readings by series, those about the probes included."""
-        worker = self._start()
-        for probe in self._probes:
+        due = [probe for probe in self._probes if not self._is_pointless(probe.name)]
+        self._readings_taken += 1
+        worker = self._start([probe for probe in due if probe.blocks])
+        for probe in due:
             if not probe.blocks:
                 self._settle(probe.name, self._run(probe))
         self._wait(worker)
-        for probe in self._probes:
+        for probe in due:
             if probe.blocks:
                 self._settle(probe.name, self._collect(probe.name))
         return self._readings()
+
+    def _is_pointless(self, name: str) -> bool:
+        last = self.outcomes.get(name)
+        return last is not None and last.state == NO_DATA and self._readings_taken % ASK_AGAIN != 0
 
     def _run(self, probe: Probe) -> Outcome:
         started = self._monotonic()
@@ -123,12 +131,12 @@ class Runner:
             return Outcome(FAILED, self._monotonic() - started, {}, f"{type(error).__name__}: {error}")
         return Outcome(OK, self._monotonic() - started, readings, dropped=dropped)
 
-    def _start(self) -> _Worker | None:
+    def _start(self, probes: list[Probe]) -> _Worker | None:
         """Hand the probes that may hang to a helper thread; those that still run are left alone."""
         now = self._monotonic()
         jobs = []
-        for probe in self._probes:
-            if probe.blocks and self._may_start(probe.name, now):
+        for probe in probes:
+            if self._may_start(probe.name, now):
                 self._jobs[probe.name] = job = _Job(probe, now)
                 jobs.append(job)
         return self._work(jobs) if jobs else None

@@ -47,7 +47,7 @@ def chosen(config: Config) -> list[Probe]:
         return [found[name] for name in names]
     from agent.probes import drill
 
-    kept = [found[name] for name in names if name in drill.KEPT and name not in drill.REPLACED[config.drill]]
+    kept = [found[name] for name in names if name in drill.KEPT]
     return [*kept, drill.drill(config.drill, config.drill_state, time.monotonic)]
 
 

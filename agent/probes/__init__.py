@@ -29,7 +29,32 @@ if TYPE_CHECKING:
     Readings = Iterable[tuple[str, float]]
     Read = Callable[[Host], Readings]
 
-LINUX = ("cpu", "memory", "vmstat", "load", "filesystem", "disk", "network", "processes", "uname", "os_release", "time")
+LINUX = (
+    "cpu",
+    "memory",
+    "vmstat",
+    "load",
+    "filesystem",
+    "disk",
+    "network",
+    "processes",
+    "processors",
+    "sockets",
+    "netstat",
+    "softnet",
+    "conntrack",
+    "neighbours",
+    "kernel",
+    "pressure",
+    "hwmon",
+    "thermal",
+    "power",
+    "hardware",
+    "raid",
+    "uname",
+    "os_release",
+    "time",
+)
 WINDOWS: tuple[str, ...] = ()
 MACOS: tuple[str, ...] = ()
 

@@ -22,15 +22,8 @@ SIZE = 100 * 1024**3
 BEFORE, FULL, FILL_SECONDS = 0.70, 0.98, 5.0
 FLAP_SECONDS = 3.0
 KINDS = ("disk-full", "cpu", "service-dead", "flapping", "host-down")
-REPLACED = {
-    "disk-full": ("filesystem",),
-    "flapping": ("filesystem",),
-    "cpu": ("cpu",),
-    "service-dead": ("systemd",),
-    "host-down": (),
-}
 # What the failing machine also tells, from the real one; nothing that could raise a ticket of its own.
-KEPT = ("cpu", "memory", "load", "uname", "os_release", "time")
+KEPT = ("memory", "load", "uname", "os_release", "time")
 UNIT_STATES = ("activating", "active", "deactivating", "failed", "inactive")
 
 
@@ -43,7 +36,7 @@ def drill(kind: str, state_file: str, monotonic: Callable[[], float]) -> Probe:
 class Machine:
     """A machine that is healthy until its state file says `fault`."""
 
-    __slots__ = ("_busy", "_fault_since", "_faults", "_file", "_idle", "_last", "_monotonic")
+    __slots__ = ("_busy", "_fault_since", "_faults", "_file", "_idle", "_kind", "_last", "_monotonic")
 
     def __init__(self, kind: str, state_file: str, monotonic: Callable[[], float]) -> None:
         faults: dict[str, Faults] = {
@@ -54,6 +47,7 @@ class Machine:
             "host-down": self._plain,
         }
         self._faults = faults[kind]
+        self._kind = kind
         self._file = state_file
         self._monotonic = monotonic
         self._fault_since: float | None = None
@@ -68,7 +62,10 @@ class Machine:
             self._fault_since = None
         elif self._fault_since is None:
             self._fault_since = now
-        yield from self._faults(None if self._fault_since is None else now - self._fault_since)
+        fault_for = None if self._fault_since is None else now - self._fault_since
+        yield from self._faults(fault_for)
+        if self._kind != "cpu":
+            yield from self._cpu(None)
         self._last = now
 
     def _disk_full(self, fault_for: float | None) -> Iterator[tuple[str, float]]:
