@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
 from agent import __version__, plainjson, wire
-from agent.batch import Layout
+from agent.batch import NO_VALUE, Layout
 from agent.connection import Want
-from agent.loop import wait
+from agent.loop import Wake, wait
 from agent.manners import own_readings
 
 TYPE_CHECKING = False
@@ -59,30 +58,22 @@ class Agent:
         self._asked = False
         self._taken = 0
         self._started = clock()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        self._wake = Wake()
 
     @property
     def wake_file(self) -> int:
         """A file that wakes the loop when it is written to; for signal.set_wakeup_fd."""
-        return self._wake_write
+        return self._wake.write_end
 
     def stop(self, reason: str = "stop", ttl: float | None = None) -> None:
         """Ask `run` to say goodbye and return."""
         self._stopping = (reason, self._config.goodbye_ttl if ttl is None else ttl)
-        self._wake()
+        self._wake.set()
 
     def tell(self) -> None:
         """Ask `run` to write its status down."""
         self._asked = True
-        self._wake()
-
-    def _wake(self) -> None:
-        try:
-            os.write(self._wake_write, b"\0")
-        except BlockingIOError:  # it is awake already
-            return
+        self._wake.set()
 
     def run(self) -> None:
         """Take readings and send them until stopped; then leave nothing behind that is not on the disk."""
@@ -98,14 +89,18 @@ class Agent:
                 self._take()
                 due = self._next_due(due)
                 keep_at = now + KEEP_AFTER
-                want = steps.send(None) if self._taken > 1 else next(steps)
+                if want.file < 0:  # nothing is under way that waits for its answer
+                    want = next(steps)
             elif now >= keep_at:
                 self._sender.keep()
                 keep_at = float("inf")
-            ready = wait(want, min(due, keep_at), self._wake_read, self._monotonic())
-            self._drain_wake()
+            ready = wait(want, min(due, keep_at), self._wake.read_end, self._monotonic())
+            self._wake.clear()
+            if self._asked:
+                self._asked = False
+                self._tell()
             if ready or self._monotonic() >= want.until:
-                want = steps.send(None)
+                want = next(steps)
         steps.close()
         self._goodbye()
 
@@ -115,18 +110,9 @@ class Agent:
         now = self._monotonic()
         return due + interval if due + interval > now else now + interval
 
-    def _drain_wake(self) -> None:
-        try:
-            os.read(self._wake_read, 512)
-        except BlockingIOError:
-            return
-        if self._asked:
-            self._asked = False
-            self._tell()
-
     def _hello(self) -> None:
         interval = self._config.interval or self._interval
-        members: dict[str, str | float] = {
+        members = {
             "version": __version__,
             "os": SYSTEMS.get(sys.platform, sys.platform),
             "reason": self._reason,
@@ -134,7 +120,7 @@ class Agent:
             "started": self._started,
             "boot": self._boot,
         }
-        self._sender.offer(wire.Kind.HELLO, plainjson.dumps(members))
+        self._sender.hold(wire.Kind.HELLO, plainjson.dumps(members))  # it goes with the first readings
 
     def _take(self) -> None:
         """Take one row of readings and offer it."""
@@ -153,8 +139,8 @@ class Agent:
         readings["watchdesk_spool_dropped_total"] = float(sender.spool.dropped + sender.dropped + sender.refused)
         readings["watchdesk_spool_damaged_total"] = float(sender.spool.damaged)
         readings["watchdesk_agent_series_dropped"] = float(self._layout.dropped + self._runner.dropped)
-        if sender.clock_offset is not None:
-            readings["watchdesk_clock_offset_seconds"] = sender.clock_offset
+        # Without a value at first, so that its column is there from the start and the schema need not change.
+        readings["watchdesk_clock_offset_seconds"] = NO_VALUE if sender.clock_offset is None else sender.clock_offset
         return readings
 
     def _goodbye(self) -> None:
@@ -164,8 +150,7 @@ class Agent:
         for want in steps:
             wait(want, want.until, -1, self._monotonic())
         self._sender.spool.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._wake.close()
 
     def _tell(self) -> None:
         from agent.status import status  # when somebody asks

@@ -234,6 +234,7 @@ class Connection:
         self._check(until)
         assert self._socket is not None  # noqa: S101 - for the type checker
         yield Want(self._socket.fileno(), events, until)
+        self._check(until)
 
     def _until_done(self, step: Callable[[], object], until: float) -> Waiting:
         """Repeat a step of TLS until it need not wait any more."""

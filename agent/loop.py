@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import time
@@ -15,13 +16,49 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_NO_POLL = sys.platform == "win32"
+
+class Wake:
+    """What ends a sleep: a pipe that signals and other threads write to. Windows cannot wait for one; it looks twice
+    a second.
+    """
+
+    __slots__ = ("read_end", "write_end")
+
+    def __init__(self) -> None:
+        self.read_end = self.write_end = -1
+        if sys.platform != "win32":
+            self.read_end, self.write_end = os.pipe()
+            os.set_blocking(self.read_end, False)
+            os.set_blocking(self.write_end, False)
+
+    def set(self) -> None:
+        """End the sleep, now or when it begins."""
+        if self.write_end >= 0:
+            try:
+                os.write(self.write_end, b"\0")
+            except BlockingIOError:  # it is awake already
+                return
+
+    def clear(self) -> None:
+        """Forget that it was ended."""
+        if self.read_end >= 0:
+            try:
+                os.read(self.read_end, 512)
+            except BlockingIOError:
+                return
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        if self.read_end >= 0:
+            os.close(self.read_end)
+            os.close(self.write_end)
+            self.read_end = self.write_end = -1
 
 
 def wait(want: Want, until: float, wake: int, monotonic: float) -> bool:
     """Sleep until the file is ready, `until` has come or `wake` can be read; return whether the file is ready."""
     seconds = max(0.0, min(until, want.until) - monotonic)
-    if _NO_POLL:
+    if sys.platform == "win32":
         return _select(want, min(seconds, 0.5))
     poll = select.poll()
     if wake >= 0:
@@ -47,7 +84,7 @@ def complete(steps: Generator[Want, None, Result]) -> Result:
         want = next(steps)
         while True:
             wait(want, want.until, -1, time.monotonic())
-            want = steps.send(None)
+            want = next(steps)
     except StopIteration as done:
         result: Result = done.value
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ def step_back(nice: int, log: Log) -> None:
     """Lower the priority, offer to be killed first, keep what is written private; as far as the system lets us."""
     os.umask(0o077)
     try:
-        os.nice(nice)
-    except (OSError, AttributeError) as error:
+        _lower_priority(nice)
+    except OSError as error:
         log.debug("priority not lowered", error=str(error))
     try:
         file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
@@ -30,6 +31,15 @@ def step_back(nice: int, log: Log) -> None:
         os.close(file)
 
 
+def _lower_priority(nice: int) -> None:
+    if sys.platform != "win32":
+        os.nice(nice)
+    elif nice:
+        import psutil  # where it is used: Linux does without
+
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+
+
 def own_readings(started: float) -> dict[str, float]:
     """Return what this process takes: CPU seconds, resident memory where it is cheap to know."""
     times = os.times()
@@ -37,6 +47,8 @@ def own_readings(started: float) -> dict[str, float]:
         "watchdesk_agent_start_time_seconds": started,
         "watchdesk_agent_cpu_seconds_total": times.user + times.system + times.children_user + times.children_system,
     }
+    if sys.platform == "win32":
+        return readings
     try:
         file = os.open("/proc/self/statm", os.O_RDONLY)
     except OSError:

@@ -1,6 +1,6 @@
 """The little JSON that a running agent needs; the json module would cost it 1.6 MB (re and enum).
 
-Written: flat objects of strings and numbers. Read: any document of the collector's answers, small and shallow.
+Written: objects of strings and numbers. Read: any document of the collector's answers, small and shallow.
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r"
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
-def dumps(members: Mapping[str, str | float]) -> bytes:
-    """Return an object of strings and finite numbers as JSON."""
-    return ("{" + ",".join(f"{_quote(key)}:{_scalar(value)}" for key, value in members.items()) + "}").encode()
+def dumps(members: Mapping[str, object]) -> bytes:
+    """Return an object of strings, finite numbers, truths, None and such objects as JSON."""
+    return _value(members).encode()
 
 
-def _scalar(value: str | float) -> str:
-    return _quote(value) if isinstance(value, str) else repr(value)
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_quote(key)}:{_value(member)}" for key, member in value.items()) + "}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float) and abs(value) < float("inf"):
+        return repr(value)
+    raise TypeError(f"{type(value).__name__} is not written")
 
 
 def _quote(text: str) -> str:
@@ -141,6 +149,22 @@ def _word(text: str, at: int) -> tuple[object, int]:
     word = text[at:end]
     if word in _CONSTANTS:
         return _CONSTANTS[word], end
-    if not word or word.strip("0123456789+-.eE") or word[0] not in "-0123456789":
+    if not _is_number(word):
         raise ValueError(f"no value at {at}")
     return (int(word) if len(word) < 20 and word.lstrip("-").isdigit() else float(word)), end
+
+
+def _is_number(word: str) -> bool:
+    """Whether it is a number by JSON's grammar, which is narrower than Python's."""
+    mantissa, exponent_sign, exponent = word.replace("E", "e", 1).partition("e")
+    whole, point, fraction = mantissa.removeprefix("-").partition(".")
+    return (
+        _are_digits(whole)
+        and (whole == "0" or whole[0] != "0")
+        and (not point or _are_digits(fraction))
+        and (not exponent_sign or _are_digits(exponent[1:] if exponent[:1] in ("+", "-") else exponent))
+    )
+
+
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -10,7 +10,7 @@ from agent import __version__, probes
 from agent.agent import Agent
 from agent.config import Config, parse
 from agent.connection import Connection, context, endpoint
-from agent.errors import ConfigError
+from agent.errors import ConfigError, StateError
 from agent.log import Log
 from agent.manners import step_back
 from agent.probes.host import Host
@@ -68,7 +68,7 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log) -> Ag
     host = Host(options=config.options)
     runner = Runner(chosen(config), host, log)
     boot, identity = booted()
-    reason = note_start(state, identity)
+    reason = note_start(state, identity, log)
     return Agent(config, state, runner, sender, log, interval=enrolment.interval, boot=boot, reason=reason)
 
 
@@ -86,10 +86,10 @@ def booted() -> tuple[float, str]:
         return seconds, str(round(seconds / 60))
 
 
-def note_start(state: State, boot: str) -> str:
+def note_start(state: State, boot: str, log: Log) -> str:
     """Return why the agent starts, from what the last run left, and note that this one runs."""
     last = parse_pairs(state.read("last") or "")
-    state.write("last", f"state = running\nboot = {boot}\nversion = {__version__}\n", sync=False)
+    _note(state, f"state = running\nboot = {boot}\nversion = {__version__}\n", log)
     if last and last.get("boot") != boot:
         return "boot"
     if last and last.get("version") != __version__:
@@ -97,10 +97,17 @@ def note_start(state: State, boot: str) -> str:
     return "crash" if last.get("state") == "running" else "start"
 
 
-def note_stop(state: State) -> None:
+def note_stop(state: State, log: Log) -> None:
     """Note that this run ended on purpose."""
     text = state.read("last") or ""
-    state.write("last", text.replace("state = running", "state = stopped"), sync=False)
+    _note(state, text.replace("state = running", "state = stopped"), log)
+
+
+def _note(state: State, text: str, log: Log) -> None:
+    try:
+        state.write("last", text, sync=False)
+    except StateError as error:  # a full disk is what the agent is here to report
+        log.warning("not noted", error=str(error))
 
 
 def run(directory: str, config_file: str | None) -> int:
@@ -120,7 +127,7 @@ def run(directory: str, config_file: str | None) -> int:
     listen(agent)
     log.info("started", version=__version__, device=enrolment.device, url=enrolment.url, state=directory)
     agent.run()
-    note_stop(state)
+    note_stop(state, log)
     return 0
 
 

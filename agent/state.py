@@ -73,6 +73,7 @@ class State:
         """
         try:
             os.makedirs(self.directory, 0o700, exist_ok=True)
+            os.makedirs(self.path("spool"), 0o700, exist_ok=True)
         except OSError as error:
             raise StateError(f"cannot make {self.directory}: {error.strerror}; choose another with --state") from error
         if not os.access(self.directory, os.W_OK):
@@ -84,12 +85,18 @@ class State:
         Raises:
             StateError: another agent runs with it.
         """
-        file = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            file = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        except OSError as error:
+            raise StateError(f"cannot lock {self.directory}: {error.strerror}; use sudo or another --state") from error
         if not _try_lock(file):
             os.close(file)
             raise StateError(f"an agent is running with {self.directory}; stop it, or choose another --state")
-        os.ftruncate(file, 0)
-        os.write(file, str(os.getpid()).encode())
+        try:
+            os.write(file, f"{os.getpid():<12}".encode())  # always as long, so that a full disk does not matter
+        except OSError:
+            os.close(file)
+            raise StateError(f"the disk of {self.directory} is full; make some room for the first start") from None
         self._lock = file
 
     def unlock(self) -> None:
@@ -105,7 +112,7 @@ class State:
         except OSError:
             return None
         try:
-            pid = os.read(file, 32)
+            pid = os.read(file, 32).strip()
             return None if _try_lock(file) or not pid.isdigit() else int(pid)
         finally:
             os.close(file)

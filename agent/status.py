@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from agent import plainjson
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def status(started: float, taken: int, sender: Sender, runner: Runner, layout: L
         }
         for name, outcome in runner.outcomes.items()
     }
-    return json.dumps(
+    return plainjson.dumps(
         {
             "started": started,
             "now": sender.clock(),
@@ -38,4 +38,4 @@ def status(started: float, taken: int, sender: Sender, runner: Runner, layout: L
             "spool_damaged": sender.spool.damaged,
             "probes": probes,
         }
-    )
+    ).decode()

@@ -113,14 +113,16 @@ class Sender:
 
     def offer(self, kind: int, payload: bytes, schema: int = 0, schema_payload: bytes = b"") -> None:
         """Take a batch; whatever the collector does not have yet is on disk before, if the disk lets us."""
-        self.keep()
+        if any(item.schema for item in self.fresh):
+            self.keep()
         if schema:
             self._schemas[schema] = schema_payload
-        self._hold(kind, payload, schema)
+        self.hold(kind, payload, schema)
         if self.spool:
             self.keep()
 
-    def _hold(self, kind: int, payload: bytes, schema: int = 0) -> None:
+    def hold(self, kind: int, payload: bytes, schema: int = 0) -> None:
+        """Take a frame that may wait in memory for the next batch."""
         seq = self.spool.number()
         self.fresh.append(Item(seq, wire.encode(kind, self.spool.epoch, seq, payload), schema))
 
@@ -287,7 +289,7 @@ class Sender:
         """Say it as the last thing, with all that waits, if that can be done in time; what cannot is left on disk."""
         until = self.monotonic() + timeout
         self._connection.close()
-        self._hold(wire.Kind.GOODBYE, payload)
+        self.hold(wire.Kind.GOODBYE, payload)
         if self.spool:
             self.keep()
         while not self.idle and self.monotonic() < until:

@@ -13,7 +13,8 @@ A probe yields (series in Prometheus notation, value). The lines under "Metrics:
 `watchdesk-agent probe`. Names, labels and values are those of Prometheus' node_exporter, version 1.5, as Debian
 builds it, so that its dashboards and rules work; what it does not have is named watchdesk_….
 
-Operating systems are told apart by the file's name: `memory.py` is Linux, `memory_windows.py`, `memory_macos.py`.
+Operating systems are told apart by the file's name: `memory.py` is Linux, `memory_psutil.py` is what psutil tells on
+Windows and macOS alike; where they differ, `…_windows.py`, `…_macos.py`.
 """
 
 from __future__ import annotations
@@ -55,8 +56,18 @@ LINUX = (
     "os_release",
     "time",
 )
-WINDOWS: tuple[str, ...] = ()
-MACOS: tuple[str, ...] = ()
+WINDOWS = MACOS = (
+    "cpu_psutil",
+    "memory_psutil",
+    "load_psutil",
+    "filesystem_psutil",
+    "disk_psutil",
+    "network_psutil",
+    "processes_psutil",
+    "power_psutil",
+    "uname_psutil",
+    "time",
+)
 
 
 class NoData(Exception):
