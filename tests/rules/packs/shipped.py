@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Check:
 
 def read(path: Path) -> Any:
     """The YAML of a file."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
 def groups() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,6 +76,7 @@ def alerts() -> list[Rule]:
     return [rule for rule in rules() if rule.alert]
 
 
+@cache
 def checks() -> list[Check]:
     """Every expectation of every unit test that asks for the firing alerts of one name."""
     return [
