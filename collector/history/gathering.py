@@ -35,7 +35,7 @@ class Open(NamedTuple):
     table: Floats
 
 
-def metric(name: str, **labels: str) -> Matcher:
+def metric(name: str, /, **labels: str) -> Matcher:
     """Return a matcher for the series of a metric that have these labels."""
     return lambda found, having: found == name and all(having.get(key) == value for key, value in labels.items())
 

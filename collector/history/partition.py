@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import cramjam
 import numpy as np
 
-from collector.history.errors import HistoryError, HistoryFullError
+from collector.history.errors import CorruptChunkError, HistoryError, HistoryFullError
 from collector.history.head import Stored
 from collector.history.progress import Mark, Progress
 from collector.history.schema import unpack
@@ -79,9 +79,23 @@ def unsigned(number: int) -> int:
 
 
 def read_series(connection: sqlite3.Connection, schema: int) -> list[str] | None:
-    """Return the series of a schema, if this file has them."""
+    """Return the series of a schema, if this file has them.
+
+    Raises:
+        sqlite3.Error, CorruptChunkError: they are damaged.
+    """
     row = connection.execute("SELECT series FROM schema WHERE id = ?", [signed(schema)]).fetchone()
     return None if row is None else unpack(row[0])
+
+
+def _sound_schemas(connection: sqlite3.Connection) -> set[int]:
+    """Return the schemas of a file, but those that are damaged: they are written again when they are used."""
+    sound = set()
+    for number, packed in connection.execute("SELECT id, series FROM schema"):
+        with suppress(CorruptChunkError):
+            unpack(packed)
+            sound.add(unsigned(number))
+    return sound
 
 
 class Partition:
@@ -93,11 +107,11 @@ class Partition:
         try:
             self._connection.executescript(_TABLES)
             self._connection.execute("PRAGMA synchronous = FULL")
-            found = self._connection.execute("SELECT id FROM schema").fetchall()
+            self._connection.execute("PRAGMA wal_autocheckpoint = 250")  # pages: 2 MB, for commits are small
+            self._schemas = _sound_schemas(self._connection)
         except sqlite3.Error:
             self._connection.close()
             raise
-        self._schemas = {unsigned(number) for (number,) in found}
         self._whole = False  # whether `written` has every device since this file was opened
 
     def close(self) -> None:
@@ -110,7 +124,7 @@ class Partition:
         texts = [(signed(number), schema.packed) for number, schema in schemas.items()]
         rows = [(number, c.device, signed(c.schema.id), c.first, c.last, c.data) for number, c in chunks]
         with self._transaction() as connection:
-            connection.executemany("INSERT OR IGNORE INTO schema VALUES (?, ?)", texts)
+            connection.executemany("INSERT OR REPLACE INTO schema VALUES (?, ?)", texts)
             connection.executemany("INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?)", rows)
             self._write_state(state, devices)
         self._schemas |= schemas.keys()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from collector.history.errors import HistoryError
+from collector.history.errors import CorruptChunkError, HistoryError
 from collector.history.gathering import Closed, Gathering, Names, Open, Places, Samples, places
 from collector.history.partition import is_damage, paths, read_series, unsigned
 from collector.history.resolution import Steps, resolve_all
@@ -29,7 +29,7 @@ class Reader:
         self._folder = folder
         self._lock = threading.Lock()
         self._open: dict[Path, sqlite3.Connection] = {}
-        self._series = lru_cache(_SCHEMAS)(self._look_up)
+        self._kept: dict[int, list[str]] = {}  # schema -> series, the one used last at the end
         self.corrupt = 0  # chunks that were left out of answers because they are damaged
 
     def read(self, device: int, names: Names, start: float, end: float) -> Mapping[str, Samples]:
@@ -66,17 +66,20 @@ class Reader:
     def _chunks(
         self, gathering: Gathering, device: int, names: Names, time: tuple[float, float], newest: int
     ) -> Iterator[Closed]:
-        wanted: dict[int, Places] = {}
+        wanted: dict[int, Places | None] = {}  # None: what the series are was on a bad sector
         for connection in self._connections():
             # The index gives the numbers; each chunk is fetched alone, so that a bad sector costs what lies on it.
             found = self._query(gathering, connection, _FIND, [device, time[0], time[1], newest])
             for number, schema in found:
                 if schema not in wanted:
                     series = self._series(unsigned(schema))
-                    wanted[schema] = [] if series is None else places(series, names)
-                if wanted[schema]:
+                    wanted[schema] = None if series is None else places(series, names)
+                here = wanted[schema]
+                if here is None:
+                    gathering.corrupt += 1
+                elif here:
                     for (data,) in self._query(gathering, connection, _FETCH, [number]):
-                        yield Closed(wanted[schema], data)
+                        yield Closed(here, data)
 
     def _query(
         self, gathering: Gathering, connection: sqlite3.Connection, statement: str, values: Sequence[float]
@@ -95,15 +98,19 @@ class Reader:
                 raise HistoryError(f"cannot read the history in {self._folder}: {error}") from error
             return []
 
-    def _look_up(self, schema: int) -> list[str] | None:
-        for connection in reversed(self._open.values()):
-            try:
-                series = read_series(connection, schema)
-            except sqlite3.DatabaseError:
-                continue
-            if series is not None:
-                return series
-        return None
+    def _series(self, schema: int) -> list[str] | None:
+        """Return the series of a schema from any file that has them, or None; those used last are kept."""
+        found = self._kept.pop(schema, None)
+        for connection in reversed(self._open.values()) if found is None else ():
+            with suppress(sqlite3.DatabaseError, CorruptChunkError):
+                found = read_series(connection, schema)
+            if found is not None:
+                break
+        if found is not None:
+            self._kept[schema] = found
+            while len(self._kept) > _SCHEMAS:
+                del self._kept[next(iter(self._kept))]
+        return found
 
     def _connections(self) -> list[sqlite3.Connection]:
         """Return the open files of all days, and close those whose day was deleted."""

@@ -1,10 +1,14 @@
 """Open rows: kept in order, packed, and cut into stretches of time."""
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from collector.history.errors import CorruptChunkError
 from collector.history.head import Head, Rows, chunks
 from collector.history.integers import Floats
 from collector.history.schema import SchemaRef, pack, unpack
@@ -17,7 +21,9 @@ def ref(columns: int, number: int = 1) -> SchemaRef:
     return SchemaRef(number, columns, pack([f"metric_{column}" for column in range(columns)]))
 
 
-@given(arrays.arrays(np.float64, arrays.array_shapes(min_dims=2, max_dims=2, max_side=20), elements=MEASURED), st.data())
+@given(
+    arrays.arrays(np.float64, arrays.array_shapes(min_dims=2, max_dims=2, max_side=20), elements=MEASURED), st.data()
+)
 def test_rows_come_back_packed_or_not(values: Floats, data: st.DataObject) -> None:
     rows = Rows(ref(values.shape[1]))
     times = np.arange(float(len(values)))
@@ -71,7 +77,7 @@ def test_each_chunk_lies_in_one_stretch_of_time() -> None:
 
 def test_devices_end_their_chunks_at_moments_of_their_own() -> None:
     ends = sorted(Head(device, 600, 1.8e9, 0).end - 1.8e9 for device in range(1000))
-    assert 0 < ends[0]
+    assert ends[0] > 0
     assert ends[-1] <= 600
     assert max(np.diff(ends)) < 6
 
@@ -91,3 +97,9 @@ def test_a_schema_keeps_its_series() -> None:
     series = ["up", 'node_cpu_seconds_total{cpu="0",mode="idle"}', 'a{b="ü\\n"}']
     assert unpack(pack(series)) == series
     assert SchemaRef(1, 3, pack(series)).series == series
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:2], lambda data: data + b"x"])
+def test_damaged_series_are_noticed(damage: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(CorruptChunkError):
+        unpack(damage(pack(["up", "down"])))
