@@ -143,7 +143,10 @@ class Runner:
 
     def _may_start(self, name: str, now: float) -> bool:
         job = self._jobs.get(name)
-        if job is None or job.outcome is not None:
+        if job is None:
+            return True
+        if job.outcome is not None:  # it may have come in after the reading had gone on without it
+            self._settle(name, job.outcome)
             return True
         if now - job.queued < self._limit:
             return False
