@@ -125,14 +125,14 @@ class Sender:
         """Take a frame that may wait in memory for the next batch."""
         seq = self.spool.number()
         self.fresh.append(Item(seq, wire.encode(kind, self.spool.epoch, seq, payload), schema))
+        while len(self.fresh) > 1 and sum(len(item.frame) for item in self.fresh) > MAX_IN_MEMORY:
+            del self.fresh[0]
+            self.dropped += 1
 
     def keep(self) -> None:
         """Bring what is in memory to the disk."""
         if self.fresh and self.spool.append(self.fresh, self._schemas):
             self.fresh = []
-        while len(self.fresh) > 1 and sum(len(item.frame) for item in self.fresh) > MAX_IN_MEMORY:
-            del self.fresh[0]
-            self.dropped += 1
         needed = {item.schema for item in self.fresh}
         self._schemas = {schema: payload for schema, payload in self._schemas.items() if schema in needed}
 
