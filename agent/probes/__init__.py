@@ -85,14 +85,14 @@ class Probe:
         self.blocks = blocks
 
 
-_found: dict[str, Probe] = {}
+_found: dict[str, Probe] = {}  # by module
 
 
 def probe(name: str, *, blocks: bool = True) -> Callable[[Read], Read]:
     """Register the decorated function. Only what reads nothing but /proc and memory may say `blocks=False`."""
 
     def register(read: Read) -> Read:
-        _found[name] = Probe(name, read, blocks=blocks)
+        _found[read.__module__] = Probe(name, read, blocks=blocks)
         return read
 
     return register
@@ -112,14 +112,6 @@ def discover(platform: str = sys.platform) -> dict[str, Probe]:
 
 def discover_one(module: str) -> Probe:
     """Import one probe's module and return the probe."""
-    before = set(_found)
-    __import__("agent.probes." + module)
-    new = set(_found) - before
-    return _found[new.pop()] if new else _by_module(module)
-
-
-def _by_module(module: str) -> Probe:
-    for found in _found.values():
-        if found.read.__module__ == "agent.probes." + module:
-            return found
-    raise LookupError(f"agent/probes/{module}.py registers no probe")
+    name = "agent.probes." + module
+    __import__(name)
+    return _found[name]

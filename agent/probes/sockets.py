@@ -21,18 +21,18 @@ def sockets(host: Host) -> Iterator[tuple[str, float]]:
         node_sockstat_sockets_used (gauge): Number of IPv4 sockets in use.
         node_sockstat_* (gauge): Number of sockets of the protocol in the state.
     """
-    for file in ("net/sockstat", "net/sockstat6"):
-        try:
-            text = host.read_proc(file)
-        except NoData:
-            continue
-        for line in text.split("\n"):
-            protocol, _, rest = line.partition(":")
-            fields = rest.split()
-            for name, value in zip(fields[::2], fields[1::2], strict=True):
-                yield f"node_sockstat_{protocol}_{name}", float(value)
-                if name == "mem":
-                    yield f"node_sockstat_{protocol}_mem_bytes", float(value) * PAGE
+    text = host.read_proc("net/sockstat")
+    try:
+        text += host.read_proc("net/sockstat6")
+    except NoData:  # IPv6 is switched off
+        text += "\n"
+    for line in text.split("\n"):
+        protocol, _, rest = line.partition(":")
+        fields = rest.split()
+        for name, value in zip(fields[::2], fields[1::2], strict=True):
+            yield f"node_sockstat_{protocol}_{name}", float(value)
+            if name == "mem":
+                yield f"node_sockstat_{protocol}_mem_bytes", float(value) * PAGE
 
 
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4_096
