@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
-from weakref import WeakValueDictionary
+from typing import Any, Final, Protocol
+from weakref import WeakSet, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,13 @@ from rules.windows import Windows, is_stale
 
 LOOKBACK: Final = 300.0
 AGENT: Final = "agent"
+
+
+class Follower(Protocol):
+    """One who keeps what was evaluated for moments past."""
+
+    def spoil(self, since: float) -> None:
+        """Forget what was evaluated for this time (ms) and later."""
 
 
 class Fleet:
@@ -66,6 +73,7 @@ class Fleet:
         self._interned: dict[tuple[int, frozenset[str]], tuple[Series, Numbers]] = {}
         self._missing = is_stale if keep_nan else np.isnan
         self.plans: WeakValueDictionary[Any, Any] = WeakValueDictionary()  # what expressions share
+        self.followers: WeakSet[Follower] = WeakSet()
         self._recorded: dict[str, int] = {}
         self._records = 0
 
@@ -84,6 +92,7 @@ class Fleet:
         for source in known.sources.values():
             self._relabel(source)
         self.epoch += 1
+        self.dirty = -np.inf
 
     def remove_device(self, device: int) -> None:
         """Forget a device: its series and their windows are gone at once. An unknown device is no error."""
@@ -100,6 +109,7 @@ class Fleet:
             self._free(known, slots)
             self.windows.sources[source.number] = None
         self.epoch += 1
+        self.dirty = -np.inf
 
     def layout(self, device: int, schema: int, series: Series, source: str = AGENT) -> Layout:
         """Return the layout of a device's rows; the same one for the same schema and source.
@@ -266,6 +276,10 @@ class Fleet:
     def settle(self) -> None:
         """Write to the windows what was appended; before an expression is evaluated."""
         self.windows.flush()
+        if self.dirty < np.inf:
+            for follower in self.followers:
+                follower.spoil(self.dirty * 1000)
+            self.dirty = np.inf
 
     def stamp(self, metrics: frozenset[str] | None) -> int:
         """Return a number that changes when one of these metrics may have (None: any)."""

@@ -60,6 +60,9 @@ class Windows:
         self.time_row: Addresses = np.zeros(64, np.int64)
         self.span: Values = np.zeros(64)
         self.track_source: Slots = np.zeros(64, np.int64)
+        self.born: Slots = np.zeros(64, np.int64)  # by track: a number that no track had before
+        self._births = 0
+        self.arena.take(self._initial, 1)  # address 0 is nobody's, as track 0 is
         self._by_source: dict[tuple[int, float], int] = {}
         self._free_tracks: list[int] = []
 
@@ -141,9 +144,11 @@ class Windows:
         reused = [self._free_tracks.pop() for _ in range(min(count, len(self._free_tracks)))]
         tracks = reused + list(range(self.tracks, self.tracks + count - len(reused)))
         self.tracks += count - len(reused)
-        for name in ("head", "capacity", "time_row", "span", "track_source"):
+        for name in ("head", "capacity", "time_row", "span", "track_source", "born"):
             setattr(self, name, fit(getattr(self, name), self.tracks))
         self.head[tracks] = 0
+        self.born[tracks] = self._births + 1 + np.arange(count)
+        self._births += count
         self.span[tracks] = span
         self.track_source[tracks] = sources
         self.capacity[tracks] = self._initial
@@ -171,7 +176,8 @@ class Windows:
             old, new = int(before[index]), int(tracks[index])
             self._copy(old, int(old_rows[index]), new, int(self.row[slots[index]]))
             self.arena.give(int(self.capacity[old]), old_rows[index : index + 1])
-        self._free_unused(np.setdiff1d(before, [0]))
+        if before.any():
+            self._free_unused(np.unique(before[before > 0]))
 
     def _inherit(self, old: int, new: int) -> None:
         """Start a new track with the times of another of the same source."""
@@ -188,6 +194,10 @@ class Windows:
         back = np.arange(count, 0, -1)
         values = self.arena.get(old_row + (self.head[old] - back) % self.capacity[old])
         self.arena.put(new_row + (self.head[new] - back) % self.capacity[new], values)
+
+    def time(self, tracks: Slots, counters: Slots) -> Values:
+        """Return the times of these samples, each of a track."""
+        return self.arena.get(self.time_row[tracks] + counters % self.capacity[tracks])
 
     # -- writing -------------------------------------------------------------------------------------------------
 

@@ -11,14 +11,20 @@ import promql_parser as pp
 from rules.errors import PromQLError
 from rules.labels import NAME, Pick, all_but, only
 from rules.matchers import Matcher, Op, Selector
-from rules.promql import aggregate, printer
+from rules.promql import aggregate, functions, printer
 from rules.promql.binary import Negative, ScalarArithmetic, ScalarBinary, ScalarComparison, ScalarNegative
+from rules.promql.functions import bare
 from rules.promql.matching import Matching, VectorBinary
 from rules.promql.node import Node, Number, ScalarNode, Text, VectorNode
 from rules.promql.operators import ARITHMETIC, SETS
+from rules.promql.past import Past
+from rules.promql.ranking import CountValues, Ranked
 from rules.promql.selectors import Chosen, Current
 from rules.promql.sets import Intersection, Union
 from rules.promql.source import Source
+from rules.promql.subquery import Subquery
+from rules.promql.window import Ranged, Shift, Window
+from rules.windows import FOREVER
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
@@ -32,13 +38,15 @@ class Setting:
 
     `lenient`: comparisons do not filter, `unless` keeps its left side, absence is always told – an expression's
     presence. `history`: everything is read from the windows, so that any moment can be asked for. `step` is the default
-    resolution of subqueries, in ms. `within` names the subquery that this is a part of.
+    resolution of subqueries, in ms. `within` names the subquery that this is a part of, and `reach` is how far back it
+    asks for this, in ms.
     """
 
     step: float
     lenient: bool = False
     history: bool = False
     within: str = ""
+    reach: float = 0.0
 
     @property
     def past(self) -> bool:
@@ -75,7 +83,7 @@ class Compiler:
         """
         match tree:
             case pp.VectorSelector():
-                return self._selector(tree)
+                return self.selected(tree)
             case pp.ParenExpr():
                 return self.compile(tree.expr)
             case pp.UnaryExpr():
@@ -85,7 +93,7 @@ class Compiler:
             case pp.AggregateExpr():
                 return self._aggregate(tree)
             case pp.Call():
-                return self._call(tree)
+                return functions.call(self, tree)
             case pp.NumberLiteral():
                 return self.shared(tree, lambda text: Number(self.fleet, text, tree.val))
             case pp.StringLiteral():
@@ -99,10 +107,6 @@ class Compiler:
     def scalar(self, tree: Any) -> ScalarNode:
         """Return the node of a tree that is a number."""
         return cast(ScalarNode, self.compile(tree))
-
-    def inside(self, within: str) -> Compiler:
-        """Return a compiler for what is evaluated inside of a subquery."""
-        return Compiler(self.fleet, self.source, replace(self.setting, within=self.setting.within + within))
 
     def shared(self, tree: Any, make: Callable[[str], N], *, variant: str = "") -> N:
         """Return the node that was made for equal text under an equal setting, or make it."""
@@ -148,9 +152,40 @@ class Compiler:
         except PromQLError as error:
             raise PromQLError(error.message, at) from None
 
-    def _selector(self, tree: Any) -> VectorNode:
+    def selected(self, tree: Any, *, times: bool = False) -> VectorNode:
+        """Return the node of an instant selector: of its values, or of their times."""
         chosen = self.chosen(tree)
-        return self.shared(tree, lambda text: Current(self.fleet, text, chosen))
+        shift = self.shift(tree)
+
+        def make(text: str) -> VectorNode:
+            if not self.setting.past and not shift.offset and not shift.fixed:
+                return Current(self.fleet, text, chosen, times=times)
+            return Past(self.fleet, text, chosen, shift, self.setting.reach, times=times)
+
+        return self.shared(tree, make, variant="times" if times else "")
+
+    def shift(self, tree: Any) -> Shift:
+        """Return the `offset` and `@` of a selector or subquery."""
+        offset = float(printer.milliseconds(tree.offset))
+        if tree.at is None:
+            return Shift(offset)
+        if tree.at.type == pp.AtModifierType.At:
+            return Shift(offset, float(round(self.source.times[round(tree.at.at.timestamp())] * 1000)))
+        return Shift(offset, "start" if tree.at.type == pp.AtModifierType.Start else "end")
+
+    def ranged(self, tree: Any) -> tuple[Ranged, VectorNode | None]:
+        """Return what a function over a range looks at, and of a subquery the expression in it."""
+        tree = bare(tree)
+        span = float(printer.milliseconds(tree.range))
+        if isinstance(tree, pp.MatrixSelector):
+            selector = tree.vector_selector
+            return Window(self.fleet, self.chosen(selector), span, self.shift(selector), self.setting.reach), None
+        shift = self.shift(tree)
+        step = float(printer.milliseconds(tree.step)) or self.setting.step
+        reach = FOREVER if shift.fixed else self.setting.reach + span + max(shift.offset, 0.0)
+        within = f"{self.setting.within}[{self.write(tree)}]"
+        inner = Compiler(self.fleet, self.source, replace(self.setting, within=within, reach=reach)).vector(tree.expr)
+        return Subquery(self.fleet, inner, span, step, shift), inner
 
     # -- operators -----------------------------------------------------------------------------------------------
 
@@ -217,17 +252,21 @@ class Compiler:
     def _aggregate(self, tree: Any) -> Node[Any]:
         op = str(tree.op)
         vector = self.vector(tree.expr)
+        pick = grouping(tree)
+        if op in ("topk", "bottomk", "limitk"):
+            size = self.scalar(tree.param)
+            lenient = self.setting.lenient
+            return self.shared(
+                tree, lambda text: Ranked(self.fleet, text, cast(Any, op), vector, pick, size, lenient=lenient)
+            )
+        if op == "count_values":
+            label = bare(tree.param).val
+            return self.shared(tree, lambda text: CountValues(self.fleet, text, vector, pick, label))
         kind = _AGGREGATES.get(op)
         if kind is None:
-            raise PromQLError(f"{op}() is not supported", self.source.place(op))
+            raise PromQLError(f"{op}() cannot be used: it is experimental and not supported", self.source.place(op))
         param = self.scalar(tree.param) if tree.param is not None else None
-        pick = grouping(tree)
         return self.shared(tree, lambda text: kind(self.fleet, text, vector, pick, param))
-
-    def _call(self, tree: Any) -> Node[Any]:
-        from rules.promql.functions import call
-
-        return call(self, tree)
 
 
 def grouping(tree: Any) -> Pick:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rules.growing import Growing
 from rules.labels import ALL, NAME, NAMELESS, Codes, Hashes, Labels, Pick, Strings, all_but
@@ -89,13 +89,17 @@ class Frame(ABC):
 
     def clashes(self, mask: NDArray[np.bool_]) -> bool:
         """Whether two of the elements in the mask have the same labels."""
+        if not self.repeats():
+            return False
+        present = self.identities()[mask]
+        return len(np.unique(present)) < len(present)
+
+    def repeats(self) -> bool:
+        """Whether any two elements have the same labels, be they there or not."""
         if self.distinct:
             return False
-        ids = self.identities()
-        if self._keys is not None and self._keys[0].count == self.n:
-            return False
-        present = ids[mask]
-        return len(np.unique(present)) < len(present)
+        self.identities()
+        return self._keys is not None and self._keys[0].count < self.n
 
     def identities(self) -> Ids:
         """Return a number for each element, the same for equal label sets."""
@@ -258,39 +262,32 @@ class Listed(Frame):
         return self.rows[index]
 
 
-class Joined(Frame):
-    """The elements of two frames, in one numbering: each part is taken up as it grows."""
+class Gathered(Frame):
+    """Elements of several frames."""
 
-    def __init__(self, left: Frame, right: Frame) -> None:
-        super().__init__(left.strings, distinct=False)
-        self.parts = (left, right)
-        self._of: Growing[np.int8] = Growing(np.int8)
+    def __init__(self, strings: Strings, parts: Sequence[Frame], *, distinct: bool = False) -> None:
+        super().__init__(strings, distinct=distinct)
+        self.parts = tuple(parts)
+        self._of: Growing[np.int16] = Growing(np.int16)
         self._at: Growing[np.int64] = Growing(np.int64)
-        self.places: tuple[Growing[np.int64], Growing[np.int64]] = (Growing(np.int64), Growing(np.int64))
-        self.sync()
 
-    def sync(self) -> None:
-        """Take up what the parts have more."""
-        for number, part in enumerate(self.parts):
-            done = len(self.places[number])
-            fresh = np.arange(done, part.n)
-            if len(fresh):
-                self.places[number].extend(self.n + np.arange(len(fresh)))
-                self._of.extend(np.full(len(fresh), number))
-                self._at.extend(fresh)
-                self.n += len(fresh)
+    def add(self, of: ArrayLike, at: ArrayLike) -> None:
+        """Add the elements at these places, of the parts with these numbers."""
+        self._of.extend(of)
+        self._at.extend(at)
+        self.n = len(self._at)
 
     def _hash_span(self, pick: Pick, start: int, end: int) -> Hashes:
         out = np.empty(end - start, np.uint64)
-        self._spread(start, end, out, tuple(part.hashes(pick) for part in self.parts))
+        self._spread(start, end, out, [part.hashes(pick) for part in self.parts])
         return out
 
     def _column_span(self, label: str, start: int, end: int) -> Codes:
         out = np.empty(end - start, np.int32)
-        self._spread(start, end, out, tuple(part.column(label) for part in self.parts))
+        self._spread(start, end, out, [part.column(label) for part in self.parts])
         return out
 
-    def _spread(self, start: int, end: int, out: NDArray[T], parts: tuple[NDArray[T], ...]) -> None:
+    def _spread(self, start: int, end: int, out: NDArray[T], parts: list[NDArray[T]]) -> None:
         of, at = self._of.view[start:end], self._at.view[start:end]
         for number, part in enumerate(parts):
             here = of == number
@@ -298,3 +295,20 @@ class Joined(Frame):
 
     def _labels_of(self, index: int) -> dict[str, str]:
         return dict(self.parts[self._of.view[index]].labels(int(self._at.view[index])))
+
+
+class Joined(Gathered):
+    """The elements of two frames, in one numbering: each part is taken up as it grows."""
+
+    def __init__(self, left: Frame, right: Frame) -> None:
+        super().__init__(left.strings, (left, right))
+        self.places: tuple[Growing[np.int64], Growing[np.int64]] = (Growing(np.int64), Growing(np.int64))
+        self.sync()
+
+    def sync(self) -> None:
+        """Take up what the parts have more."""
+        for number, (part, places) in enumerate(zip(self.parts, self.places, strict=True)):
+            fresh = np.arange(len(places), part.n)
+            if len(fresh):
+                places.extend(self.n + np.arange(len(fresh)))
+                self.add(np.full(len(fresh), number), fresh)
