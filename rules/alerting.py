@@ -10,6 +10,7 @@ from rules.errors import EvaluationError
 from rules.files import Rule
 from rules.labels import NAME, Labels
 from rules.lifecycle import Active, Change, Element, Lifecycle
+from rules.presence import Presence
 from rules.source import Source
 from rules.template import Query, Scope, Template
 
@@ -27,16 +28,20 @@ class Around(NamedTuple):
 
 
 class AlertingRule:
-    """Evaluates one alerting rule and keeps its alerts; `stale` False is Prometheus' own way with missing data."""
+    """Evaluates an alerting rule and keeps its alerts; without `presence` missing data is recovery, as in Prometheus."""
 
-    def __init__(self, rule: Rule, group: str, source: Source, around: Around, *, stale: bool) -> None:
+    def __init__(
+        self, rule: Rule, group: str, source: Source, around: Around, presence: Presence | None = None
+    ) -> None:
         self.rule = rule
         self.group = group
         self.source = source
         self._around = around
-        self.life = Lifecycle(rule.hold, rule.keep, LOOKBACK if stale and not source.judges_absence else None)
+        self.life = Lifecycle(rule.hold, rule.keep, None if presence is None else LOOKBACK)
+        self._presence = presence
         self._labels = {name: Template(text, rule.name) for name, text in rule.labels.items()}
         self._annotations = {name: Template(text, rule.name) for name, text in rule.annotations.items()}
+        self._asking = any(t.queries for t in self._annotations.values())  # what they ask may be gone with the alert
         self._fixed = not any(t.volatile for t in self._labels.values())
         self._named: dict[Labels, Labels] = {}  # labels after templating, by those before it
 
@@ -104,17 +109,22 @@ class AlertingRule:
         return Labels({name: text for name, text in own.items() if text})
 
     def _missing(self, lost: Sequence[Active], when: float) -> list[bool]:
-        present = self.source.present(when)
-        return [a.source not in present for a in lost]
+        if self._presence is None:
+            return [False] * len(lost)
+        return self._presence.missing([a.source for a in lost], when)
 
     def _transition(self, change: Change, now: float) -> Transition:
         a = change.active
+        holds = change.state in ("pending", "firing")
+        annotations = self._annotated(a) if holds or not self._asking or not a.told else a.told
+        if self._asking:
+            a.told = annotations
         return Transition(
             state=change.state,
             group=self.group,
             alert=self.rule.name,
             labels=a.labels,
-            annotations=self._annotated(a),
+            annotations=annotations,
             value=a.value,
             at=now,
             active_at=a.active_at,

@@ -16,6 +16,7 @@ from rules.errors import PromQLError, RuleFileError
 from rules.files import Group, Rule, parse
 from rules.fleet import Fleet
 from rules.group import RuleStatus, RunningGroup, RunningRule
+from rules.presence import Presence
 from rules.queries import Queries
 from rules.recorder import Recorder
 from rules.recording import RecordingRule
@@ -49,7 +50,9 @@ class Engine:
         self._stale = stale
         self._clock = clock
         self._source = functools.partial(Source, fleet, step=step, history=history)
-        self._around = Around(Queries(self._source), dict(external_labels or {}), external_url, external_url if stale else None)
+        self._around = Around(
+            Queries(self._source), dict(external_labels or {}), external_url, external_url if stale else None
+        )
         self._groups: list[RunningGroup] = []
         self._sources: dict[str, Source] = {}
         self._saved: dict[Identity, state.SavedRule] = {}
@@ -75,7 +78,7 @@ class Engine:
         self._slots.update({_key(g.group): g.slot for g in self._groups if g.slot is not None})
         self._gone += former.values()
         self._sources = sources
-        self._groups = [self._group(group, kept, saved) for group in groups]
+        self._groups = self._assembled(groups, kept, saved)
 
     def rules(self) -> list[RuleStatus]:
         """How each rule is, in the order of the files."""
@@ -129,7 +132,7 @@ class Engine:
         if groups:
             wanted = [identity for group in groups for _, identity in identities(group)]
             claimed = claim(self._saved, wanted)
-            self._groups = [self._group(group, {}, claimed) for group in groups]
+            self._groups = self._assembled(groups, {}, claimed)
 
     # -- within --------------------------------------------------------------------------------------------------
 
@@ -145,20 +148,36 @@ class Engine:
                     raise RuleFileError(group.file, rule.line, f"{rule.name}: {error.message}") from None
         return sources
 
-    def _group(
-        self, group: Group, kept: Mapping[Identity, RunningRule], saved: Mapping[Identity, state.SavedRule]
-    ) -> RunningGroup:
-        running = RunningGroup(group, [self._rule(group, r, kept.get(i), saved.get(i)) for r, i in identities(group)])
-        running.slot = self._slots.pop(_key(group), None)
+    def _assembled(
+        self, groups: list[Group], kept: Mapping[Identity, RunningRule], saved: Mapping[Identity, state.SavedRule]
+    ) -> list[RunningGroup]:
+        """The groups at work, with the states that their rules take over."""
+        records: dict[str, list[RecordingRule]] = {}
+        for group in groups:
+            for rule in group.rules:
+                if rule.kind == "record":
+                    work = RecordingRule(rule, group.name, self._sources[rule.expr])
+                    records.setdefault(rule.name, []).append(work)
+        running = []
+        for group in groups:
+            works = [(identity, self._work(group, rule, records)) for rule, identity in identities(group)]
+            rules = [self._settled(work, kept.get(i), saved.get(i)) for i, work in works]
+            running.append(RunningGroup(group, rules))
+            running[-1].slot = self._slots.pop(_key(group), None)
         return running
 
-    def _rule(self, group: Group, rule: Rule, kept: RunningRule | None, saved: state.SavedRule | None) -> RunningRule:
+    def _work(
+        self, group: Group, rule: Rule, records: Mapping[str, list[RecordingRule]]
+    ) -> AlertingRule | RecordingRule:
         source = self._sources[rule.expr]
-        work: AlertingRule | RecordingRule
-        if rule.kind == "alert":
-            work = AlertingRule(rule, group.name, source, self._around, stale=self._stale)
-        else:
-            work = RecordingRule(rule, group.name, source)
+        if rule.kind == "record":
+            return next(work for work in records[rule.name] if work.rule is rule)
+        presence = Presence(source, records) if self._stale else None
+        return AlertingRule(rule, group.name, source, self._around, presence)
+
+    def _settled(
+        self, work: AlertingRule | RecordingRule, kept: RunningRule | None, saved: state.SavedRule | None
+    ) -> RunningRule:
         if kept is not None:
             return kept.succeeded_by(work)
         if saved is not None:

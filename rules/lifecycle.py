@@ -28,6 +28,7 @@ class Active:
     seen_at: float
     fired_at: float | None = None
     keep_since: float | None = None  # since when keep_firing_for alone holds it
+    told: Mapping[str, str] | None = None  # the last annotations, where those ask the fleet
 
 
 class Element(NamedTuple):

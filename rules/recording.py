@@ -36,6 +36,10 @@ class RecordingRule:
             raise EvaluationError(f"exceeded limit of {limit} with {len(made)} series")
         return made, values
 
+    def present(self, now: float) -> frozenset[Labels]:
+        """The series that it would yield if its comparisons did not filter."""
+        return frozenset(map(self._identity, self.source.present(now)))
+
     def _identity(self, source: Labels) -> Labels:
         own = {**source, **self.rule.labels, NAME: self.rule.name}
         return Labels({name: text for name, text in own.items() if text})

@@ -38,6 +38,7 @@ class SavedAlert(msgspec.Struct, frozen=True):
     seen_at: float
     fired_at: float | None
     keep_since: float | None
+    told: dict[str, str] | None
 
 
 class SavedRule(msgspec.Struct, frozen=True):
@@ -71,13 +72,12 @@ def claim(former: dict[Identity, T], wanted: Iterable[Identity]) -> dict[Identit
 
 def save_alert(a: Active) -> SavedAlert:
     """An alert for the dump."""
-    return SavedAlert(
-        dict(a.labels), dict(a.source), a.state, a.value, a.active_at, a.seen_at, a.fired_at, a.keep_since
-    )
+    told = None if a.told is None else dict(a.told)
+    own = dict(a.labels), dict(a.source), a.state, a.value
+    return SavedAlert(*own, a.active_at, a.seen_at, a.fired_at, a.keep_since, told)
 
 
 def load_alert(s: SavedAlert) -> Active:
     """An alert from the dump."""
-    return Active(
-        Labels(s.labels), Labels(s.source), s.state, s.value, s.active_at, s.seen_at, s.fired_at, s.keep_since
-    )
+    own = Labels(s.labels), Labels(s.source), s.state, s.value
+    return Active(*own, s.active_at, s.seen_at, s.fired_at, s.keep_since, s.told)

@@ -53,6 +53,7 @@ class Template:
         self._name = f"__alert_{alert}"
         self._whole = _DEFINITIONS + text
         self._trees = {} if self.static else parse(self._whole, self._name, FUNCTIONS)
+        self.queries = not self.static and "query" in text
         self.volatile = not self.static and any(
             word in text for word in ("alue", "query", "now", "$ ", "$}", ". ", ".}")
         )

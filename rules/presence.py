@@ -1,0 +1,72 @@
+"""Whether there was data to judge an alert whose condition is no longer seen to hold.
+
+The rule's own expression tells first: without the filtering of its comparisons, is the element there? Two things it
+cannot tell. A series that a recording rule yields only while something is wrong (`record: bad`, `expr: x > 5`) is
+missing in good times too: then that rule is asked in turn. And series that exist only while an alert does (ALERTS),
+or whose labels hold the value itself (count_values), say by being gone that all is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rules.errors import EvaluationError
+from rules.labels import NAME, Labels
+from rules.recording import RecordingRule
+from rules.source import Source
+
+_OF_ALERTS: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
+
+
+class Presence:
+    """The judge for one alerting rule; `records` are all recording rules, by the name that they record."""
+
+    def __init__(self, source: Source, records: Mapping[str, Sequence[RecordingRule]]) -> None:
+        self._source = source
+        self._records = _read_by(source, records)
+        names = {name for s in (source, *(r.source for r in self._records)) for name in s.metrics}
+        self.never_missing = source.counts_values or not _OF_ALERTS.isdisjoint(names)
+
+    def missing(self, elements: Sequence[Labels], now: float) -> list[bool]:
+        """Which of some elements there is no data for now."""
+        if self.never_missing:
+            return [False] * len(elements)
+        try:
+            present = self._source.present(now)
+        except EvaluationError:
+            # The comparisons kept a join one-to-one. There is data, or there would be nothing to clash.
+            return [False] * len(elements)
+        gone = [element not in present for element in elements]
+        if self._records and any(gone):
+            quiet = self._quiet(now)
+            gone = [g and not any(_agree(q, e) for q in quiet) for g, e in zip(gone, elements, strict=True)]
+        return gone
+
+    def _quiet(self, now: float) -> set[Labels]:
+        """What the recording rules would yield if their comparisons did not filter."""
+        found: set[Labels] = set()
+        for record in self._records:
+            try:
+                found |= record.present(now)
+            except EvaluationError:
+                continue  # as above; the other recordings may still tell
+        return found
+
+
+def _agree(one: Labels, other: Labels) -> bool:
+    """Whether two label sets have the same value for every label that both have."""
+    return all(other.get(name, text) == text for name, text in one.items() if name != NAME)
+
+
+def _read_by(source: Source, records: Mapping[str, Sequence[RecordingRule]]) -> list[RecordingRule]:
+    """The recording rules whose series an expression reads, directly or through others."""
+    found: dict[int, RecordingRule] = {}
+    waiting = [source]
+    while waiting:
+        for name in waiting.pop().metrics:
+            for record in records.get(name, ()):
+                if id(record) not in found:
+                    found[id(record)] = record
+                    waiting.append(record.source)
+    return list(found.values())
