@@ -205,12 +205,14 @@ class Connection:
     def _resolve(self, until: float) -> Generator[Want, None, list[tuple[int, tuple[object, ...]]]]:
         """Return (family, address) of the host; a name is looked up in a thread, for that may take long."""
         host, port = self._endpoint.host, self._endpoint.port
+        # A text would be encoded by the idna codec, whose tables take 1 MB; only a name outside ASCII needs it.
+        name = host.encode("ascii" if host.isascii() else "idna")
         found: list[tuple[int, tuple[object, ...]]] = []
         failed: list[OSError] = []
 
         def look_up(flags: int) -> None:
             try:
-                answers = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM, 0, flags)
+                answers = _socket.getaddrinfo(name, port, 0, _socket.SOCK_STREAM, 0, flags)
                 found.extend((family, address) for family, _, _, _, address in answers)
             except OSError as error:
                 failed.append(error)
