@@ -3,17 +3,18 @@
 All integers are little-endian; `planes` means all first bytes, then all second bytes and so on, so that the zeros of
 small numbers lie together.
 
-    magic "WDC1", u32 rows, u32 columns, 6 × u32 length of each block, u32 crc32 of all the rest
+    magic "WDC1", u32 rows, u32 columns, 3 × u32 length of each block, u32 crc32 of all the rest
     block 0    lz4: kinds u8[columns]; first integers, planes [8][columns]; divisors, planes [8][columns];
                the differences of column 0, planes [bytes][rows - 1]
-    block 1-4  zstd: differences of the other columns of 1, 2, 4 and 8 bytes, planes [bytes][such columns][rows - 1]
-    block 5    lz4: gaps: u32 count, u32 columns[count], then for each a bit a row
+    block 1    zstd: differences of the other columns, those of 1 byte first, then those of 2, 4 and 8:
+               planes [bytes][such columns][rows - 1]
+    block 2    lz4: gaps: u32 count, u32 columns[count], then for each a bit a row
 
 Column 0 is the times, 1 the first series. A kind is code | order << 4 | width << 5: the code of `integers`, order 1 for
-second differences, width 0 for a column that never changes, else the number of the block of its size.
+second differences, width 0 for a column that never changes and 1 to 4 for differences of 1, 2, 4 and 8 bytes.
 
-zstd makes the differences a tenth smaller than lz4 does, but takes twenty times as long for each block: what every
-reader needs is lz4, and of the others a reader of one series opens one.
+zstd makes the differences a tenth smaller than lz4 does, but it takes many times as long to begin: so what every reader
+needs at once is lz4, and the zstd blocks of many chunks are inflated in one call.
 """
 
 from __future__ import annotations
@@ -43,18 +44,17 @@ from collector.history.integers import (
 
 MAGIC: Final = b"WDC1"
 LEVEL: Final = 3
-_HEAD: Final = struct.Struct("<4sII6I")
+_HEAD: Final = struct.Struct("<4sII3I")
 _CRC: Final = struct.Struct("<I")
 _COUNT: Final = struct.Struct("<I")
 _TWO: Final = struct.Struct("<qq")
 _BODY: Final = _HEAD.size + _CRC.size
 _SIZES: Final = (0, 1, 2, 4, 8)  # bytes of a difference, by width
 _LIMITS: Final = np.array([1 << 8, 1 << 16, 1 << 32], np.uint64)
-_GAPS: Final = 5  # the number of their block
 _GAP: Final = np.array([np.nan]).view(np.int64)[0]  # the bits of the NaN that means "no value"
 
 Bytes: TypeAlias = NDArray[np.uint8]
-_NONE: Final = np.empty((0, 0), np.uint8)
+_NONE: Final = np.empty(0, np.uint8)
 
 
 def encode(tables: Sequence[Floats]) -> list[bytes]:
@@ -91,11 +91,12 @@ def encode(tables: Sequence[Floats]) -> list[bytes]:
 
 
 def _join(shape: tuple[int, int], head: bytes, small: NDArray[np.uint64], widths: Bytes, gaps: bytes) -> bytes:
-    packed = [bytes(cramjam.lz4.compress_block(head))]
-    for width in (1, 2, 3, 4):
-        block = _planes(small[widths == width], _SIZES[width])
-        packed.append(bytes(cramjam.zstd.compress(block, LEVEL)) if block else b"")
-    packed.append(bytes(cramjam.lz4.compress_block(gaps)) if gaps else b"")
+    steps = b"".join([_planes(small[widths == width], _SIZES[width]) for width in (1, 2, 3, 4)])
+    packed = [
+        bytes(cramjam.lz4.compress_block(head)),
+        bytes(cramjam.zstd.compress(steps, LEVEL)) if steps else b"",
+        bytes(cramjam.lz4.compress_block(gaps)) if gaps else b"",
+    ]
     body = b"".join(packed)
     start = _HEAD.pack(MAGIC, *shape, *map(len, packed))
     return start + _CRC.pack(zlib.crc32(body, zlib.crc32(start))) + body
@@ -133,20 +134,34 @@ def _gap_block(holes: Holes, start: int, end: int) -> bytes:
     return _COUNT.pack(len(columns)) + columns.astype("<u4").tobytes() + np.packbits(holes[1][inside], axis=1).tobytes()
 
 
+class Block:
+    """The differences of a chunk's columns, inflated when they are needed."""
+
+    __slots__ = ("bytes", "packed", "size")
+
+    def __init__(self, packed: bytes | memoryview, size: int, bytes_: Bytes = _NONE) -> None:
+        self.packed = packed
+        self.size = size
+        self.bytes = bytes_  # as long as `size` once it is inflated
+
+
 class Column(NamedTuple):
-    """A column of a chunk, not decoded yet: the planes of its differences are [bytes, rows - 1]."""
+    """A column of a chunk, not decoded yet: its planes are number `rank` of `members` in `block`, from `start` on."""
 
     kind: int
     first: int
     divisor: int
-    planes: Bytes
+    block: Block
+    start: int
+    members: int
+    rank: int
     gaps: NDArray[np.bool_] | None
 
 
 class Chunk:
     """A chunk's bytes, opened: its head is read, and it gives columns to `decode`."""
 
-    __slots__ = ("_blocks", "_data", "_gaps", "_head", "_offsets", "_widths", "columns", "rows")
+    __slots__ = ("_block", "_gaps", "_head", "_starts", "_widths", "columns", "rows")
 
     def __init__(self, data: bytes) -> None:
         """Open a chunk; it has `columns` series with `rows` values each.
@@ -162,58 +177,53 @@ class Chunk:
         if magic != MAGIC or zlib.crc32(view[_BODY:], zlib.crc32(view[: _HEAD.size])) != crc:
             raise CorruptChunkError("the checksum does not fit")
         self.columns: int = width - 1
-        self._data = view
-        self._blocks: dict[int, tuple[Bytes, NDArray[np.intp]]] = {}
-        self._offsets = list(accumulate(lengths, initial=_BODY))
-        self._head = np.frombuffer(bytes(cramjam.lz4.decompress_block(self._packed(0))), np.uint8)
+        head, steps, gaps, _ = accumulate(lengths, initial=_BODY)
+        self._head = np.frombuffer(bytes(cramjam.lz4.decompress_block(view[head:steps])), np.uint8)
         self._widths = self._head[1:width] >> 5
-        self._gaps = self._read_gaps() if lengths[_GAPS] else {}
+        members = np.bincount(self._widths, minlength=5).tolist()
+        sizes = [members[number] * _SIZES[number] * (self.rows - 1) for number in range(5)]
+        self._starts = [(start, count) for start, count in zip(accumulate(sizes, initial=0), members, strict=False)]
+        self._block = Block(view[steps:gaps], sum(sizes))
+        self._gaps = _read_gaps(view[gaps:], self.rows) if len(view) > gaps else {}
 
     def times(self) -> Column:
         """Return the column of the times."""
         steps = self._head[17 * (self.columns + 1) :]
-        return self._column(0, steps.reshape(-1, self.rows - 1) if len(steps) else _NONE, self._gaps.get(0))
+        return self._column(0, Block(b"", len(steps), steps), 0, 1, 0)
 
     def series(self, place: int) -> Column:
         """Return the column of a series, by its place in the schema."""
         width = int(self._widths[place])
-        gaps = self._gaps.get(place + 1)
-        if not width:
-            return self._column(place + 1, _NONE, gaps)
-        if width not in self._blocks:
-            self._blocks[width] = self._block(width)
-        block, members = self._blocks[width]
-        return self._column(place + 1, block[:, members.searchsorted(place)], gaps)
+        start, members = self._starts[width]
+        rank = int(np.count_nonzero(self._widths[:place] == width)) if width else 0
+        return self._column(place + 1, self._block, start, members, rank)
 
-    def _packed(self, number: int) -> memoryview:
-        return self._data[self._offsets[number] : self._offsets[number + 1]]
-
-    def _column(self, column: int, planes: Bytes, gaps: NDArray[np.bool_] | None) -> Column:
+    def _column(self, column: int, block: Block, start: int, members: int, rank: int) -> Column:
         width = self.columns + 1
-        numbers = self._head[width + column :: width][:16].tobytes()
-        first, divisor = _TWO.unpack(numbers)
-        return Column(int(self._head[column]), first, divisor, planes, gaps)
+        first, divisor = _TWO.unpack(self._head[width + column :: width][:16].tobytes())
+        return Column(int(self._head[column]), first, divisor, block, start, members, rank, self._gaps.get(column))
 
-    def _block(self, width: int) -> tuple[Bytes, NDArray[np.intp]]:
-        members = np.flatnonzero(self._widths == width)
-        block = np.frombuffer(bytes(cramjam.zstd.decompress(self._packed(width))), np.uint8)
-        return block.reshape(_SIZES[width], len(members), self.rows - 1), members
 
-    def _read_gaps(self) -> dict[int, NDArray[np.bool_]]:
-        """Return which rows of a column have no value, for the columns that have such rows."""
-        block = bytes(cramjam.lz4.decompress_block(self._packed(_GAPS)))
-        (count,) = _COUNT.unpack_from(block)
-        holed = np.frombuffer(block, "<u4", count, _COUNT.size)
-        bits = np.frombuffer(block, np.uint8, -1, _COUNT.size + 4 * count).reshape(count, -1)
-        return dict(zip(holed.tolist(), np.unpackbits(bits, axis=1, count=self.rows).astype(np.bool_), strict=True))
+def _read_gaps(packed: memoryview, rows: int) -> dict[int, NDArray[np.bool_]]:
+    """Return which rows of a column have no value, for the columns that have such rows."""
+    block = bytes(cramjam.lz4.decompress_block(packed))
+    (count,) = _COUNT.unpack_from(block)
+    holed = np.frombuffer(block, "<u4", count, _COUNT.size)
+    bits = np.frombuffer(block, np.uint8, -1, _COUNT.size + 4 * count).reshape(count, -1)
+    return dict(zip(holed.tolist(), np.unpackbits(bits, axis=1, count=rows).astype(np.bool_), strict=True))
 
 
 def decode(columns: Sequence[Column], rows: Sequence[int]) -> list[Floats]:
     """Return the floats of columns of any chunks, each with its number of rows: all at once, which is much faster."""
-    planes = np.zeros((len(columns), max(rows, default=1) - 1, 8), np.uint8)
+    _inflate(columns)
+    steps = max(rows, default=1) - 1
+    planes = np.zeros((len(columns), steps, 8), np.uint8)
     for place, column in enumerate(columns):
-        size, steps = column.planes.shape
-        planes[place, :steps, :size] = column.planes.T
+        size = _SIZES[column.kind >> 5]
+        if size:
+            count = rows[place] - 1
+            block = column.block.bytes[column.start : column.start + size * column.members * count]
+            planes[place, :count, :size] = block.reshape(size, column.members, count)[:, column.rank].T
     kinds = np.array([column.kind for column in columns], np.uint8)
     first = np.array([column.first for column in columns], np.int64)
     divisors = np.array([column.divisor for column in columns], np.int64)
@@ -227,3 +237,17 @@ def decode(columns: Sequence[Column], rows: Sequence[int]) -> list[Floats]:
         if column.gaps is not None:
             floats[place, : rows[place]][column.gaps] = np.nan
     return [floats[place, :count] for place, count in enumerate(rows)]
+
+
+def _inflate(columns: Sequence[Column]) -> None:
+    """Inflate the blocks that the columns need in one call: zstd takes frames one after another as one stream."""
+    needed = {id(column.block): column.block for column in columns if column.kind >> 5}
+    blocks = [block for block in needed.values() if len(block.bytes) < block.size]
+    if not blocks:
+        return
+    size = sum(block.size for block in blocks)
+    inflated = np.frombuffer(bytes(cramjam.zstd.decompress(b"".join([b.packed for b in blocks]), size)), np.uint8)
+    end = 0
+    for block in blocks:
+        block.bytes = inflated[end : end + block.size]
+        end += block.size

@@ -107,7 +107,11 @@ class Gathering:
 def _join(parts: Sequence[Samples]) -> Samples:
     times = np.concatenate([part[0] for part in parts])
     values = np.concatenate([part[1] for part in parts])
-    if len(times) > 1 and not (times[1:] >= times[:-1]).all():
-        order = np.argsort(times, kind="stable")
-        times, values = times[order], values[order]
-    return times, values
+    if (times[1:] > times[:-1]).all():
+        return times, values
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], values[order]
+    # The same sample twice comes of a replay after an index was lost. It is one; another value at that time is kept.
+    bits = np.stack([times.view(np.int64), values.view(np.int64)])
+    once = np.sort(np.unique(bits, axis=1, return_index=True)[1])
+    return times[once], values[once]

@@ -10,23 +10,12 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
+from collector.history.days import DAY, INDEX, day_of, paths, remove
 from collector.history.errors import HistoryError, HistoryFullError
 from collector.history.gathering import Closed, Names, Open, Places, Samples, places
 from collector.history.head import PACKED_ROWS, Head, Stored, chunks
 from collector.history.integers import Floats
-from collector.history.partition import (
-    DAY,
-    SUFFIX,
-    Partition,
-    State,
-    day_of,
-    delete_device,
-    failure,
-    is_damage,
-    paths,
-    read_state,
-    remove,
-)
+from collector.history.partition import Partition, State, delete_device, failure, is_damage, read_state
 from collector.history.progress import Mark, Progress
 from collector.history.reader import Reader
 from collector.history.resolution import Steps, resolve_all
@@ -46,7 +35,7 @@ class History:
         """Open the history in the folder `path`, which is made if it is not there.
 
         Args:
-            path: a folder, with an SQLite file for each day.
+            path: a folder, for two files a day.
             retention: seconds for which chunks are kept after they were written, in whole days.
             chunk_seconds: how much time a chunk covers.
             hold: bytes of chunks that are held in memory while they cannot be written.
@@ -216,7 +205,7 @@ class History:
                     self._partition = Partition(path)
                 self._partition.write(numbered, state, self._upto.keys())
                 break
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 if not is_damage(error):
                     raise failure(error, path) from error
                 self._leave()
@@ -228,7 +217,7 @@ class History:
     def _path(self, now: float) -> Path:
         """Return the file for the day of `now`: the first of its names that is not known to be damaged."""
         day = int(now // DAY)
-        names = (self._folder / f"{day}-{number}{SUFFIX}" for number in count())
+        names = (self._folder / f"{day}-{number}{INDEX}" for number in count())
         return next(path for path in names if path not in self._damaged)
 
     def _leave(self) -> None:
@@ -264,7 +253,7 @@ class History:
             for path in set(paths(self._folder)) - self._damaged:
                 try:
                     delete_device(path, device)
-                except sqlite3.Error as error:
+                except (sqlite3.Error, OSError) as error:
                     raise failure(error, path) from error
 
     def read(self, device: int, names: Names, start: float, end: float) -> Mapping[str, Samples]:

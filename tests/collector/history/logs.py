@@ -53,16 +53,17 @@ def consume(history: History, log: Sequence[Record], *, now: float = START, each
 
 @dataclass(slots=True)
 class Reference:
-    """All samples in plain lists."""
+    """All samples, by their text: the same one twice is one, and NaN is like NaN."""
 
-    samples: dict[tuple[int, str], list[tuple[float, float]]] = field(default_factory=dict)
+    samples: dict[tuple[int, str], dict[str, tuple[float, float]]] = field(default_factory=dict)
 
     def add(self, log: Sequence[Record]) -> "Reference":
         """Take records, in the order of the log."""
         for entry in log:
             for column, text in enumerate(SCHEMAS[entry.schema]):
                 pairs = zip(entry.times.tolist(), entry.values[:, column].tolist(), strict=True)
-                self.samples.setdefault((entry.device, text), []).extend(pairs)
+                known = self.samples.setdefault((entry.device, text), {})
+                known.update((str(pair), pair) for pair in pairs)
         return self
 
     def check(self, history: History, start: float = -np.inf, end: float = np.inf) -> None:
@@ -71,7 +72,7 @@ class Reference:
         for device in {device for device, _ in self.samples} | {99}:
             found = history.read(device, texts, start, end)
             for text in texts:
-                pairs = [pair for pair in self.samples.get((device, text), []) if start <= pair[0] <= end]
+                pairs = [pair for pair in self.samples.get((device, text), {}).values() if start <= pair[0] <= end]
                 times, values = found.get(text, (np.empty(0), np.empty(0)))
                 assert times.tolist() == sorted(time for time, _ in pairs), (device, text)
                 wanted = sorted(pairs, key=lambda pair: (pair[0], str(pair[1])))

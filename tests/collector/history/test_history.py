@@ -226,11 +226,11 @@ def test_old_days_are_deleted_as_files(history: History, folder: Path) -> None:
         moved = [Record(r.device, r.schema, r.times + day * 86_400, r.values) for r in log]
         take(history, moved, 0, len(moved))
         history.flush(day + 1, START + day * 86_400, everything=True)
-    assert len(list(folder.glob("*.sqlite"))) <= 9
+    assert len(list(folder.glob("*.index"))) <= 9
     assert history.read(1, ["up"], START, START + 3 * 86_400) == {}
     times, _ = history.read(1, ["up"], START, np.inf)["up"]
     assert times[0] >= START + 3 * 86_400
-    assert len(times) == 30 * len(list(folder.glob("*.sqlite")))
+    assert len(times) == 30 * len(list(folder.glob("*.index")))
 
 
 def test_the_file_that_tells_the_position_is_not_deleted(history: History, folder: Path) -> None:
