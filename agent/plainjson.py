@@ -46,7 +46,7 @@ def _escape(char: str) -> str:
 
 
 def loads(text: str) -> object:
-    """Return the document as dict, list, str, float, int, bool or None.
+    """Return the document as dict, list, str, float, int (of less than 20 digits), bool or None.
 
     Raises:
         ValueError: it is not JSON, or nested deeper than MAX_DEPTH.

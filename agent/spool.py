@@ -59,6 +59,7 @@ class Spool:
         "_counted",
         "_file",
         "_folder",
+        "_last",
         "_limit_age",
         "_limit_bytes",
         "_log",
@@ -85,6 +86,7 @@ class Spool:
         self._file = -1  # the segment that is appended to, always the last
         self._schemas: set[int] = set()  # that it holds
         self._written = 0  # its bytes that are whole and synced
+        self._last = 0  # the last number in it
         self._acknowledged = 0  # every seq of this epoch up to here is the collector's
         self._sending = ""  # the segment whose frames are on their way
         self._counted: set[str] = set()  # segments whose damage has been counted
@@ -186,7 +188,7 @@ class Spool:
         return os.path.join(self._folder, name)
 
     def _append(self, items: list[Item], schemas: Mapping[int, bytes]) -> None:
-        if self._file >= 0 and self._written >= SEGMENT_BYTES:
+        if self._file >= 0 and (self._written >= SEGMENT_BYTES or items[0].seq != self._last + 1):
             self._close_file()
         if self._file < 0:
             self._begin(items[0].seq)
@@ -203,6 +205,7 @@ class Spool:
             data = data[os.write(self._file, data) :]
         os.fsync(self._file)
         self._written += total
+        self._last = items[-1].seq
         self._schemas |= added
         self._sizes[next(reversed(self._sizes))] = self._written
 
@@ -245,18 +248,15 @@ class Spool:
             return None
         segment = Segment(name, 0, [], {})
         last = _seq_of(name) - 1
-        after_damage = False
         for found in wire.salvage(data):
             if isinstance(found, int):
-                after_damage = True
                 self._count(name, damaged=1)
             elif found.kind == wire.Kind.SCHEMA:
                 payload = data[found.start : found.end]
                 segment.schemas[wire.schema_id(payload)] = payload
             elif found.seq > last:
-                if after_damage:  # the numbers that the damage took; behind a torn tail none follows that would tell
-                    self._count(name, dropped=found.seq - last - 1)
-                after_damage = False
+                # Numbers within a segment follow each other; behind a torn tail none comes that would tell.
+                self._count(name, dropped=found.seq - last - 1)
                 last = found.seq
                 self._take(segment, data, found)
         self._counted.add(name)
@@ -264,7 +264,7 @@ class Spool:
 
     def _count(self, name: str, *, damaged: int = 0, dropped: int = 0) -> None:
         """Count a loss the first time that the segment is read."""
-        if name in self._counted:
+        if name in self._counted or not (damaged or dropped):
             return
         self.damaged += damaged
         self.dropped += dropped

@@ -29,7 +29,7 @@ def test_fuzz_takes_nothing_that_json_refuses(text: str) -> None:
         found = plainjson.loads(text)
     except ValueError:
         return
-    assert json.loads(text) == found or "NaN" in text
+    assert found == json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits))
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,27 @@ def test_damage_in_the_middle_costs_what_it_hit_and_is_counted(tmp_path: Path) -
     assert (after.damaged, after.dropped) == (1, 1)
 
 
+def test_frames_that_are_cut_out_whole_are_missed_by_their_numbers(tmp_path: Path) -> None:
+    spool = make(tmp_path)
+    fill(spool, 10)
+    (file,) = segments(tmp_path)
+    data = file.read_bytes()
+    frames = [found for found in wire.salvage(data) if not isinstance(found, int)]
+    file.write_bytes(data[: frames[3].end] + data[frames[6].end :])
+    after = reopen(tmp_path)
+    assert drain(after) == [1, 2, 3, 7, 8, 9, 10]
+    assert (after.damaged, after.dropped) == (0, 3)
+
+
+def test_numbers_that_were_given_up_before_are_not_missed_in_the_spool(tmp_path: Path) -> None:
+    spool = make(tmp_path)
+    seqs = fill(spool, 2)
+    spool.number()  # dropped from memory, and counted there
+    seqs += fill(spool, 2)
+    assert drain(reopen(tmp_path)) == seqs == [1, 2, 4, 5]
+    assert reopen(tmp_path).dropped == 0
+
+
 def damaged(data: bytes, rng: random.Random) -> bytes:
     """Return the bytes after one accident of a disk."""
     at = rng.randrange(len(data))
@@ -227,9 +248,8 @@ def test_fuzz_damage_never_invents_and_never_crashes(tmp_path: Path, seed: int) 
         after = make(folder)
         found = {item.seq: item.frame for item in _items(after)}
         assert found.items() <= written.items(), (seed, number)
-        assert len(seqs) - len(found) <= 12
-        if changed != data and len(found) < len(seqs) and changed != data[: len(changed)]:
-            assert after.damaged >= 1, (seed, number)
+        if max(found, default=0) == seqs[-1] or changed != data[: len(changed)]:  # more than a clean cut at the end
+            assert len(found) == len(seqs) or after.damaged + after.dropped, (seed, number)
 
 
 def _items(spool: Spool) -> list[Item]:
@@ -256,44 +276,71 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
+class Pending:
+    """Batches as the sender holds them: what the disk did not take is tried again with the next."""
+
+    def __init__(self, spool: Spool, columns: int = 2) -> None:
+        self.spool = spool
+        self.columns = columns
+        names = ["node_load1", "node_load5"] if columns == 2 else [f"s{number}" for number in range(columns)]
+        schema = wire.encode_schema(names)
+        self.schemas = {wire.schema_id(schema): schema}
+        self.items: list[Item] = []
+        self.taken: list[int] = []
+
+    def offer(self) -> bool:
+        """Take a batch and try to write all that waits."""
+        self.items.append(batch(self.spool, self.columns))
+        if not self.spool.append(self.items, self.schemas):
+            return False
+        self.taken += [item.seq for item in self.items]
+        self.items = []
+        return True
+
+
 def test_a_full_disk_drops_the_oldest_and_recovers(small_disk: Path) -> None:
     spool = make(small_disk / "spool")
-    wide = 1_500
-    schema = wire.encode_schema([f"s{number}" for number in range(wide)])
-    taken = []
-    for _ in range(60):
-        item = batch(spool, wide)
-        if spool.append([item], {wire.schema_id(schema): schema}):
-            taken.append(item.seq)
+    pending = Pending(spool, 1_500)
+    results = [pending.offer() for _ in range(60)]
     was_full = spool.full
     assert was_full
-    assert 0 < len(taken) < 60
-    (small_disk / "spool" / "head").write_text("")  # makes no room worth mentioning
+    assert 0 < sum(results) < 60
     subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
-    item = batch(spool, wide)
-    assert spool.append([item], {wire.schema_id(schema): schema})
+    assert pending.offer()
     assert not spool.full
+    assert pending.taken == list(range(1, 62))
     found = drain(spool)
-    assert found == [*taken, item.seq][-len(found) :]
-    assert len(found) + spool.dropped == len(taken) + 1
+    assert found == pending.taken[-len(found) :]
+    assert len(found) + spool.dropped == len(pending.taken)
     assert spool.damaged == 0
 
 
 def test_a_disk_filled_by_others_leaves_no_half_batch(small_disk: Path) -> None:
     spool = make(small_disk / "spool")
-    before = fill(spool, 3)
-    room = os.statvfs(small_disk).f_bavail * 4_096
+    pending = Pending(spool)
+    assert all(pending.offer() for _ in range(3))
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(room))
-    seqs = [batch(spool) for _ in range(100)]  # the last page of the segment has room for some
-    results = [spool.append([item], {ID: SCHEMA}) for item in seqs]
+    filler.write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4_096))
+    results = [pending.offer() for _ in range(100)]  # the last page of the segment has room for some
     assert not all(results)
     filler.unlink()
-    last = batch(spool)
-    assert spool.append([last], {ID: SCHEMA})
-    kept = before + [item.seq for item, result in zip(seqs, results, strict=True) if result] + [last.seq]
-    assert drain(spool) == kept
-    assert spool.damaged == 0
+    assert pending.offer()
+    assert drain(spool) == pending.taken == list(range(1, 105))
+    assert (spool.damaged, spool.dropped) == (0, 0)
+
+
+def test_when_the_disk_is_full_the_oldest_make_room(small_disk: Path) -> None:
+    spool = make(small_disk / "spool")
+    pending = Pending(spool)
+    for _ in range(4):
+        for _ in range(20):
+            assert pending.offer()
+        spool._close_file()
+    (small_disk / "filler").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4_096))
+    assert all(pending.offer() for _ in range(20))  # each page that a segment gives is one for the new ones
+    found = drain(spool)
+    assert found == list(range(21, 101))
+    assert spool.dropped == 20
 
 
 def test_a_folder_that_has_gone_does_not_stop_the_agent(tmp_path: Path) -> None:
