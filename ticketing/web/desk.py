@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,7 +17,7 @@ from ticketing.web.errors import LoginNeeded, WebError
 from ticketing.web.live import Live
 from ticketing.web.render import Pages
 from ticketing.web.sources import Sources
-from ticketing.web.visit import HEADERS, Visit, open_visit, read_form
+from ticketing.web.visit import HEADERS, Visit, back, open_visit, read_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,9 @@ def _visit_or_stranger(desk: Desk, request: Request) -> Visit:
 
 
 def _way_back(request: Request) -> str:
-    if request.method != "GET" or request.url.path == "/":
-        return ""
-    query = f"?{request.url.query}" if request.url.query else ""
-    return "?" + urllib.parse.urlencode({"next": request.url.path + query})
+    """Return the query that leads back after signing in: to the page, or from a form to the page that it was on."""
+    way = back(request)
+    return "" if way == "/" or not way.startswith(("/incidents/", "/devices", "/?")) else "?" + urlencode({"next": way})
 
 
 def secured(response: Response) -> Response:

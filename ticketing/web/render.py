@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from ticketing.incident import rfc3339
 from ticketing.web import units, wording
 from ticketing.web.catalogue import translations
-from ticketing.web.visit import LANGUAGES, Visit
+from ticketing.web.visit import LANGUAGES, Visit, back
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = {"watchdesk.css": "text/css", "watchdesk.js": "text/javascript", "watchdesk.svg": "image/svg+xml"}
@@ -37,7 +37,7 @@ class Pages:
     def page(self, visit: Visit, name: str, status: int = 200, /, **context: Any) -> Response:
         """Return the page of a template in the visit's language."""
         template = self._environments[visit.language].get_template(name)
-        ground = {"visit": visit, "here": here(visit), "frame": None, "languages": LANGUAGES}
+        ground = {"visit": visit, "here": back(visit.request), "frame": None, "section": "", "languages": LANGUAGES}
         return HTMLResponse(template.render({**ground, **context}), status)
 
     def error(self, visit: Visit, status: int) -> Response:
@@ -86,13 +86,6 @@ class Pages:
         return environment
 
 
-def here(visit: Visit) -> str:
-    """Return the address of the page that a GET would show: after a refused form, that of its incident."""
-    url = visit.request.url
-    path = re.sub(r"^(/incidents/\d+)/.*", r"\1", url.path)
-    return f"{path}?{url.query}" if url.query and visit.request.method == "GET" else path
-
-
 def _filters(locale: Locale) -> Mapping[str, Any]:
     return {
         "iso": rfc3339,
@@ -111,7 +104,7 @@ def _filters(locale: Locale) -> Mapping[str, Any]:
 def _spell(time: float, how: str, now: float, locale: Locale) -> str:
     """Return a time for readers without our script: an age as it is now, a moment in UTC and said so."""
     if how in {"age", "left"}:
-        return units.duration(max(0.0, now - time if how == "age" else time - now), locale)
+        return units.duration(math.floor(max(0.0, now - time if how == "age" else time - now)), locale)
     moment = datetime.datetime.fromtimestamp(time, datetime.UTC)
     return format_datetime(moment, _FORMATS[how], locale=locale)
 

@@ -175,3 +175,9 @@ def new_secret() -> str:
 def local_path(text: str) -> str:
     """Return a path of ours to go to after signing in; anything that could lead elsewhere becomes "/"."""
     return text if re.fullmatch(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,500}", text) or text == "/" else "/"
+
+
+def back(request: Request) -> str:
+    """Return the address of the page that a request belongs to: after a form, that of its incident."""
+    path = re.sub(r"^(/incidents/\d+)/.*", r"\1", request.url.path)
+    return f"{path}?{request.url.query}" if request.url.query and request.method == "GET" else path

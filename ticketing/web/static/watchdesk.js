@@ -167,8 +167,9 @@ function follow() {
   }
   source.addEventListener("error", () => {
     tell({ type: "lost" });
-    // Refused, not just cut off: full, stopping, or signed out, which fetching the page finds out.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => fetchPage().then(follow), 5000);
+    if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    fetchPage(); // refused, not just cut off: if it is because of a lost session, this leads to the login
+    setTimeout(follow, 5000);
   });
 }
 
@@ -200,13 +201,20 @@ addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 
-// ---- a draft outlives a lost session or a mistaken reload
+// ---- a draft outlives a lost session or a mistaken reload; it is gone once the server has taken it
 
 for (const field of document.querySelectorAll("textarea[data-draft]")) {
-  const key = `draft ${page.incident}`;
-  if (page.said) sessionStorage.removeItem(key);
-  field.value ||= sessionStorage.getItem(key) ?? "";
-  field.addEventListener("input", () => sessionStorage.setItem(key, field.value));
+  const [draft, sent] = [`draft ${page.incident}`, `sent ${page.incident}`];
+  if (location.hash === "#newest") {
+    sessionStorage.removeItem(sent);
+    history.replaceState(null, "", location.pathname);
+  }
+  field.value ||= sessionStorage.getItem(draft) || sessionStorage.getItem(sent) || "";
+  field.addEventListener("input", () => sessionStorage.setItem(draft, field.value));
+  field.form.addEventListener("submit", () => {
+    sessionStorage.setItem(sent, field.value);
+    sessionStorage.removeItem(draft);
+  });
 }
 
 for (const select of document.querySelectorAll("form.filters select")) {
