@@ -103,8 +103,7 @@ def _join(shape: tuple[int, int], head: bytes, small: NDArray[np.uint64], widths
 
 
 def _planes(numbers: NDArray[np.uint64] | Ints, size: int) -> bytes:
-    split = np.ascontiguousarray(numbers).view(np.uint8).reshape(*numbers.shape, 8)
-    return b"".join([split[..., plane].tobytes() for plane in range(size)])
+    return np.ascontiguousarray(numbers).view(np.uint8).reshape(-1, 8).T[:size].tobytes()
 
 
 Holes: TypeAlias = tuple[NDArray[np.intp], NDArray[np.bool_]]  # columns with gaps, and in which rows

@@ -33,7 +33,8 @@ class Progress:
         """Count rows that the log gives; return how many of them, the first ones, are in chunks already."""
         before = self.seen.get(device, 0)
         self.seen[device] = before + rows
-        return max(0, min(rows, self.written.get(device, 0) - before))
+        written = self.written.get(device, 0)
+        return min(rows, written - before) if written > before else 0
 
     def wrote(self, device: int, rows: int) -> None:
         """Count a device's first `rows` rows as written, which they may have been before."""
