@@ -13,6 +13,7 @@ import _thread
 import errno
 import time
 
+from agent.answer import MAX_HEAD, Answer, length, parse_head
 from agent.errors import CertificateError, TransportError
 
 TYPE_CHECKING = False
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
+    from agent.endpoint import Endpoint
+
     Waiting = Generator["Want", None, None]
 
 READ, WRITE = 1, 4  # POLLIN, POLLOUT
-MAX_HEAD = 16 << 10
-MAX_ANSWER = 256 << 10
-_TLS_1_2 = 0x0303
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS))
 
 
@@ -38,68 +38,6 @@ class Want:
         self.file = file
         self.events = events
         self.until = until
-
-
-class Endpoint:
-    """Where the collector is."""
-
-    __slots__ = ("host", "port", "tls")
-
-    def __init__(self, host: str, port: int, *, tls: bool) -> None:
-        self.host = host
-        self.port = port
-        self.tls = tls
-
-
-def endpoint(url: str) -> Endpoint:
-    """Return where a URL such as `https://collector.example:8443` or `https://[::1]:8443` leads.
-
-    Raises:
-        TransportError: it is no such URL.
-    """
-    scheme, _, rest = url.partition("://")
-    authority, _, path = rest.partition("/")
-    host, bracket, port = authority.rpartition("]") if "]" in authority else ("", "", authority)
-    if bracket:
-        host = host.lstrip("[")
-        port = port.lstrip(":")
-    else:
-        host, colon, port = authority.partition(":")
-        port = port if colon else ""
-    number = port or ("443" if scheme == "https" else "80")
-    if scheme not in ("https", "http") or not host or path or not number.isdigit() or not 0 < int(number) < 65_536:
-        raise TransportError(f"{url} is not an address such as https://collector.example:8443")
-    return Endpoint(host, int(number), tls=scheme == "https")
-
-
-class Answer:
-    """What the collector said; header names are in lower case."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-
-def context(ca: str | None) -> _ssl._SSLContext:
-    """Return a TLS context that trusts this CA (PEM) alone; with None it trusts everybody and checks nothing.
-
-    Raises:
-        CertificateError: there is no certificate in it.
-    """
-    made = _ssl._SSLContext(_ssl.PROTOCOL_TLS_CLIENT)  # noqa: SLF001
-    made.minimum_version = _TLS_1_2
-    if ca is None:
-        made.check_hostname = False
-        made.verify_mode = _ssl.CERT_NONE
-        return made
-    try:
-        made.load_verify_locations(None, None, ca)
-    except (_ssl.SSLError, ValueError, TypeError) as error:
-        raise CertificateError("the CA certificate cannot be read; enrol again") from error
-    return made
 
 
 class _Closed(Exception):
@@ -303,42 +241,6 @@ class Connection:
         if len(data) > size:
             raise TransportError("there is more than the answer")
         return data
-
-
-def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
-    """Return (status, headers) of an answer's head.
-
-    Raises:
-        TransportError: it is not HTTP/1.
-    """
-    first, *lines = head.decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    code = rest[:3]
-    if version not in ("HTTP/1.1", "HTTP/1.0") or not code.isdigit() or len(code) != 3 or not code.isascii():
-        raise TransportError(f"not an answer of HTTP: {first[:60]!r}")
-    headers = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip():
-            raise TransportError(f"not a header of HTTP: {line[:60]!r}")
-        headers[name.lower()] = value.strip()
-    return int(code), headers
-
-
-def length(status: int, headers: dict[str, str]) -> int:
-    """Return how long the body is.
-
-    Raises:
-        TransportError: it does not say, or it is too long.
-    """
-    if status in (204, 304):
-        return 0
-    said = headers.get("content-length", "")
-    if not said.isdigit() or not said.isascii() or "transfer-encoding" in headers:
-        raise TransportError("the answer does not say how long it is")
-    if int(said) > MAX_ANSWER:
-        raise TransportError(f"an answer of {int(said)} bytes, at most {MAX_ANSWER}")
-    return int(said)
 
 
 def _reason(error: int) -> str:

@@ -12,7 +12,9 @@ import sys
 from typing import NamedTuple
 
 from agent import __version__
-from agent.connection import Answer, Connection, context, endpoint
+from agent.answer import Answer
+from agent.connection import Connection
+from agent.endpoint import context, endpoint
 from agent.errors import EnrolmentError, TransportError
 from agent.loop import complete
 from agent.state import Enrolment

@@ -21,11 +21,12 @@ def metrics(docstring: str) -> list[tuple[str, str, str]]:
 
 
 def exposition(readings: Mapping[str, float], docstrings: Iterable[str]) -> str:
-    """Return the readings grouped by metric, in order of names."""
+    """Return the readings that have a value, grouped by metric, in order of names."""
     told = [metric for docstring in docstrings for metric in metrics(docstring)]
     groups: dict[str, list[str]] = {}
     for series, value in readings.items():
-        groups.setdefault(series.partition("{")[0], []).append(f"{series} {number(value)}")
+        if value == value:  # NaN is no value now
+            groups.setdefault(series.partition("{")[0], []).append(f"{series} {number(value)}")
     lines = []
     for name in sorted(groups):
         kind, text = describe(name, told)
@@ -44,8 +45,6 @@ def describe(name: str, told: Iterable[tuple[str, str, str]]) -> tuple[str, str]
 
 def number(value: float) -> str:
     """Return a value as Prometheus reads it; whole numbers without a fraction."""
-    if value != value:
-        return "NaN"
     if value in (float("inf"), float("-inf")):
         return "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value == int(value) and abs(value) < 2**63 else repr(value)

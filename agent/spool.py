@@ -15,6 +15,7 @@ import errno
 import os
 
 from agent import wire
+from agent.segment import SUFFIX, epoch_of, read_segment, segment_name
 from agent.state import sync_directory, write_file
 
 TYPE_CHECKING = False
@@ -22,32 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agent.log import Log
+    from agent.segment import Item, Segment
 
 SEGMENT_BYTES = 256 << 10
-SUFFIX = ".wds"
-
-
-class Item:
-    """A frame in the sequence, and the schema that it needs (0: none)."""
-
-    __slots__ = ("frame", "schema", "seq")
-
-    def __init__(self, seq: int, frame: bytes, schema: int = 0) -> None:
-        self.seq = seq
-        self.frame = frame
-        self.schema = schema
-
-
-class Segment:
-    """What is still to be sent of a segment."""
-
-    __slots__ = ("epoch", "items", "name", "schemas")
-
-    def __init__(self, name: str, epoch: int, items: list[Item], schemas: dict[int, bytes]) -> None:
-        self.name = name
-        self.epoch = epoch
-        self.items = items
-        self.schemas = schemas
 
 
 class Spool:
@@ -108,7 +86,7 @@ class Spool:
         self.epoch, self._next, clean = self._read_head()
         if not clean:
             # Later than every epoch before, also when the clock was set back.
-            self.epoch = max(int(self._clock() * 1000), self.epoch + 1, *(_epoch_of(name) + 1 for name in names), 1)
+            self.epoch = max(int(self._clock() * 1000), self.epoch + 1, *(epoch_of(name) + 1 for name in names), 1)
             self._next = 1
         try:
             self._write_head(clean=False)
@@ -210,7 +188,7 @@ class Spool:
         self._sizes[next(reversed(self._sizes))] = self._written
 
     def _begin(self, seq: int) -> None:
-        name = f"{self.epoch:014d}-{seq:012d}{SUFFIX}"
+        name = segment_name(self.epoch, seq)
         self._file = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         self._sizes[name] = 0
         self._schemas = set()
@@ -238,7 +216,7 @@ class Spool:
             self._file = -1
 
     def _read(self, name: str) -> Segment | None:
-        """Return the sound frames that are not acknowledged; what is damaged is counted once, when it is found."""
+        """Return what is still to be sent of a segment; what is damaged is counted once, when it is found."""
         try:
             with open(self._path(name), "rb") as file:
                 data = file.read(wire.MAX_BODY)
@@ -246,42 +224,15 @@ class Spool:
             self._log.warning("spool segment not read", name=name, error=error.strerror)
             self.damaged += 1
             return None
-        segment = Segment(name, 0, [], {})
-        last = _seq_of(name) - 1
-        for found in wire.salvage(data):
-            if isinstance(found, int):
-                self._count(name, damaged=1)
-            elif found.kind == wire.Kind.SCHEMA:
-                payload = data[found.start : found.end]
-                segment.schemas[wire.schema_id(payload)] = payload
-            elif found.seq > last:
-                # Numbers within a segment follow each other; behind a torn tail none comes that would tell.
-                self._count(name, dropped=found.seq - last - 1)
-                last = found.seq
-                self._take(segment, data, found)
-        self._counted.add(name)
+        segment, damaged, dropped = read_segment(name, data)
+        if segment.epoch == self.epoch:
+            segment.items = [item for item in segment.items if item.seq > self._acknowledged]
+        if name not in self._counted and (damaged or dropped):
+            self._counted.add(name)
+            self.damaged += damaged
+            self.dropped += dropped
+            self._log.warning("spool segment damaged", name=name, places=damaged, batches=dropped)
         return segment
-
-    def _count(self, name: str, *, damaged: int = 0, dropped: int = 0) -> None:
-        """Count a loss the first time that the segment is read."""
-        if name in self._counted or not (damaged or dropped):
-            return
-        self.damaged += damaged
-        self.dropped += dropped
-        self._log.warning("spool segment damaged", name=name, batches=dropped)
-
-    def _take(self, segment: Segment, data: bytes, found: wire.Frame) -> None:
-        segment.epoch = found.epoch
-        if found.epoch == self.epoch and found.seq <= self._acknowledged:
-            return
-        schema = 0
-        if found.kind == wire.Kind.ROWS:
-            try:
-                schema = wire.read_rows(data, found).schema
-            except wire.WireError:
-                self._count(segment.name, dropped=1)
-                return
-        segment.items.append(Item(found.seq, data[found.start - wire.HEADER.size : found.end], schema))
 
     def _remove(self, name: str) -> None:
         self._sizes.pop(name, None)
@@ -333,13 +284,3 @@ class Spool:
 
     def _write_head(self, *, clean: bool) -> None:
         write_file(self._path("head"), f"{self.epoch} {self._next} {'closed' if clean else 'open'}\n")
-
-
-def _epoch_of(name: str) -> int:
-    epoch = name.partition("-")[0]
-    return int(epoch) if epoch.isdigit() else 0
-
-
-def _seq_of(name: str) -> int:
-    seq = name.partition("-")[2].removesuffix(SUFFIX)
-    return int(seq) if seq.isdigit() else 1

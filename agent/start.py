@@ -9,7 +9,8 @@ import time
 from agent import __version__, probes
 from agent.agent import Agent
 from agent.config import Config, parse
-from agent.connection import Connection, context, endpoint
+from agent.connection import Connection
+from agent.endpoint import context, endpoint
 from agent.errors import ConfigError, StateError
 from agent.log import Log
 from agent.manners import step_back

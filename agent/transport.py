@@ -11,9 +11,10 @@ import time
 import zlib
 
 from agent import plainjson, wire
-from agent.connection import Answer, Want
+from agent.answer import Answer
+from agent.connection import Want
 from agent.errors import CertificateError, TransportError
-from agent.spool import Item, Segment
+from agent.segment import Item, Segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from agent.probes.host import Host
 
+STATES = dict.fromkeys("RSDTtZI")  # absent ones have no value, and a column all the same: they come and go
 MANY = 1_000  # with so many, a scan costs milliseconds: they are counted less often
 MANY_READINGS = 6
 
@@ -34,8 +35,8 @@ def processes(host: Host) -> Iterator[tuple[str, float]]:
     host.memory["processes"] = (known[0] - 1, *known[1:])
     yield "node_processes_pids", float(known[1])
     yield "node_processes_threads", float(known[2])
-    for state, count in known[3].items():
-        yield f'node_processes_state{{state="{state}"}}', float(count)
+    for state in {**STATES, **known[3]}:
+        yield f'node_processes_state{{state="{state}"}}', float(known[3].get(state, "nan"))
     yield "node_processes_max_threads", float(host.read_proc("sys/kernel/threads-max"))
     yield "node_processes_max_processes", float(host.read_proc("sys/kernel/pid_max"))
 

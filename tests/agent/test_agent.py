@@ -14,7 +14,8 @@ import pytest
 from agent import wire
 from agent.agent import Agent
 from agent.config import Config
-from agent.connection import Connection, context, endpoint
+from agent.connection import Connection
+from agent.endpoint import context, endpoint
 from agent.probes import Probe
 from agent.probes.host import Host
 from agent.runner import Runner

@@ -10,7 +10,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from agent.connection import MAX_ANSWER, Answer, Connection, context, endpoint, length, parse_head
+from agent.answer import MAX_ANSWER, Answer, length, parse_head
+from agent.connection import Connection
+from agent.endpoint import context, endpoint
 from agent.errors import CertificateError, TransportError
 from agent.loop import complete
 from tests.agent.authority import Authority

@@ -1,5 +1,6 @@
 """Metric by metric against Debian's prometheus-node-exporter, on this machine and on the recorded one."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -89,7 +90,7 @@ def ours(host: Host) -> dict[Series, float]:
     values: dict[Series, float] = {}
     for probe in probes.discover().values():
         try:
-            values |= {key(series): value for series, value in probe.read(host)}
+            values |= {key(series): value for series, value in probe.read(host) if not math.isnan(value)}
         except NoData:
             continue
     return values

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent import wire
-from agent.spool import SEGMENT_BYTES, Item, Spool
+from agent.segment import Item
+from agent.spool import SEGMENT_BYTES, Spool
 from tests.agent.helpers import NOW, Clock, Lines
 
 SCHEMA = wire.encode_schema(["node_load1", "node_load5"])

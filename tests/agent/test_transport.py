@@ -9,7 +9,8 @@ import pytest
 
 from agent import wire
 from agent.batch import Layout
-from agent.connection import Connection, context, endpoint
+from agent.connection import Connection
+from agent.endpoint import context, endpoint
 from agent.loop import complete, wait
 from agent.spool import Spool
 from agent.transport import Sender, Timing, deflate, jitter
