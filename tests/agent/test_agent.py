@@ -266,3 +266,21 @@ def test_a_reading_that_is_no_number_has_no_value(collector: TestCollector, tmp_
     thread.join(10)
     found = [row.values["node_odd"] for row in collector.rows()][:4]
     assert struct.pack("<4d", *found) == struct.pack("<4d", 1.0, float("nan"), float("inf"), 2.0)
+
+
+@pytest.mark.soak
+def test_an_hour_without_growth(collector: TestCollector, state: Path) -> None:
+    """3,600 readings, each sent, with an outage of a minute in every ten."""
+
+    def resident() -> int:
+        return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4
+
+    with agent(state, config="interval = 1\n") as process:
+        time.sleep(300)
+        before = resident()
+        for _ in range(6):
+            time.sleep(540)
+            collector.stop()
+            time.sleep(60)
+            collector.start()
+        assert resident() - before < 512
