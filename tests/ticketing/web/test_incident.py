@@ -16,11 +16,11 @@ def version(page: str) -> int:
     return int(found[1])
 
 
-def do(person: Visitor, incident: int, deed: str, **fields: str | int) -> int:
+def do(person: Visitor, incident: int, deed: str, **fields: str) -> int:
     """Do what the page offers now, and return the status."""
     page = person.get(f"/incidents/{incident}").text
     assert f'action="/incidents/{incident}/{deed}"' in page
-    return person.post(f"/incidents/{incident}/{deed}", version=version(page), **fields).status_code
+    return person.post(f"/incidents/{incident}/{deed}", **{"version": str(version(page)), **fields}).status_code
 
 
 def state(world: World, incident: int) -> State:

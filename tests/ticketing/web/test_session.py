@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.ticketing.web.world import PASSWORD, World
+from tests.ticketing.web.world import PASSWORD, World, served
 from ticketing.web.visit import local_path, preferred
 
 
@@ -72,16 +72,18 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(world: World) -> N
     assert nora.get("/").status_code == 303
 
 
-def test_guessing_is_throttled(world: World) -> None:
-    visitor = world.visitor()
-    token = visitor.token("/login")
-    for _ in range(60):
-        answer = visitor.client.post("/login", data={"csrf": token, "name": "charlie", "password": "guess"})
-        if answer.status_code == 429:
-            break
-    assert answer.status_code == 429
-    assert int(answer.headers["retry-after"]) > 0
-    assert "Too many failed attempts" in answer.text
+def test_guessing_is_throttled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with served(tmp_path_factory.mktemp("throttle")) as world:
+        visitor = world.visitor()
+        token = visitor.token("/login")
+        for _ in range(60):
+            answer = visitor.client.post("/login", data={"csrf": token, "name": "charlie", "password": "guess"})
+            if answer.status_code == 429:
+                break
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) > 0
+        assert "Too many failed attempts" in answer.text
+        assert visitor.post("/login", page="/login", name="charlie", password=PASSWORD).status_code == 429
 
 
 def test_language_follows_the_browser_until_the_person_chooses(world: World) -> None:

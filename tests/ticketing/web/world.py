@@ -166,7 +166,7 @@ class Visitor:
         assert found, page
         return found[1]
 
-    def post(self, path: str, *, page: str = "/", **fields: str | int) -> httpx.Response:
+    def post(self, path: str, page: str = "/", **fields: str | int) -> httpx.Response:
         """Send a form as that page would send it."""
         return self.client.post(path, data={"csrf": self.token(page), **fields})
 
