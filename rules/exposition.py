@@ -24,7 +24,7 @@ def write(fleet: Fleet, match: Mapping[str, str]) -> Iterator[bytes]:
         metric = array.metrics[name]
         if not metric.live:
             continue
-        slots = np.sort(np.array(metric.added, np.int64))
+        slots = np.sort(array.live(metric))
         slots = slots[np.isfinite(array.times[slots])]
         if wanted is not None:
             slots = slots[wanted[array.devices[slots]]]

@@ -14,15 +14,17 @@ from weakref import WeakSet, WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from rules import exposition
+from rules import exposition, snapshot
 from rules.labels import NAME, LabelTable, Strings
 from rules.layouts import Device, Layout, Numbers, Series, Source
+from rules.rings import is_stale
 from rules.slots import GONE, REFUSED, SlotArray, Values
 from rules.watching import Watching
-from rules.windows import Windows, is_stale
+from rules.windows import Windows
 
 LOOKBACK: Final = 300.0
 AGENT: Final = "agent"
+_FEW_METRICS: Final = 4  # rows of so few, such as a rule's, leave the results on other metrics standing
 
 
 class Follower(Protocol):
@@ -40,7 +42,8 @@ class Fleet:
             `customer`), may have; those beyond are not taken, and counted in `refused`.
         max_samples: the most that a window holds of one series.
         window_samples: room in a new window.
-        keep_nan: NaN is a value, and only Prometheus' stale marker (`rules.windows.STALE`) means "no value now".
+        keep_nan: NaN is a value, and only Prometheus' stale marker (`rules.rings.STALE`) means "no value now".
+        keep_all: every sample of every series is kept, so that any expression may be asked of any moment.
         lookback: seconds for which a value is current.
     """
 
@@ -52,10 +55,12 @@ class Fleet:
         max_samples: int = 100_000,
         window_samples: int = 16,
         keep_nan: bool = False,
+        keep_all: bool = False,
         lookback: float = LOOKBACK,
     ) -> None:
         self.device_limit = device_limit
         self.customer_limit = customer_limit
+        self.keep_all = keep_all
         self.lookback = lookback * 1000
         self.strings = Strings()
         self.series_table = LabelTable(self.strings)
@@ -67,6 +72,7 @@ class Fleet:
         self.devices: dict[int, Device] = {}
         self.customers: Counter[str] = Counter()
         self.late = 0  # rows that came after a newer one and were dropped
+        self.generation = 0  # changes when everything was replaced
         self.epoch = 0  # changes with everything that an expression may see
         self.dirty = np.inf  # the oldest time of what was appended since somebody last reset it
         self._series: dict[tuple[tuple[str, str], ...], int] = {}
@@ -105,6 +111,7 @@ class Fleet:
             if source.layout is not None:
                 slots += source.layout.slots[source.layout.slots != REFUSED].tolist()
             source.layout = None
+            source.closed = True
             source.gone.clear()
             self._free(known, slots)
             self.windows.sources[source.number] = None
@@ -129,6 +136,8 @@ class Fleet:
         if layout is None:
             raw, numbers = self._intern(schema, series, frozenset(owner.labels))
             layout = sender.layouts[schema] = Layout(sender, schema, raw, numbers)
+            names = frozenset(name for name, _ in raw)
+            layout.names = names if len(names) <= _FEW_METRICS else None
         return layout
 
     # -- samples -------------------------------------------------------------------------------------------------
@@ -150,17 +159,28 @@ class Fleet:
         array = self.array
         array.values[slots] = row
         array.times[slots] = time
-        checksum = row.dot(row)
-        if checksum != checksum:  # a NaN is in it, perhaps a value
+        least = np.minimum.reduce(row)
+        if least != least:  # a NaN is in it, perhaps a value
             array.times[slots[self._missing(row)]] = GONE
         if layout.columns is not None:
             self.windows.note(layout, times, values.take(layout.columns, axis=1))
         if first < self.dirty:
             self.dirty = first
-        self.epoch += 1
+        if layout.names is None:
+            self.epoch += 1
+        else:
+            self._record(layout.names)
+
+    def _record(self, names: frozenset[str]) -> None:
+        self._records += 1
+        for name in names:
+            self._recorded[name] = self._records
 
     def _append_with_care(self, layout: Layout, times: Values, values: Values) -> None:
         source = layout.source
+        if source.closed:  # of a device that was removed, or from before a restore
+            self.late += len(times)
+            return
         order = np.argsort(times, kind="stable")
         rounded = np.rint(times[order] * 1000)
         fresh = rounded > np.maximum.accumulate(np.concatenate(([source.last], rounded[:-1])))
@@ -233,7 +253,7 @@ class Fleet:
 
     def _intern(self, schema: int, series: Series, targets: frozenset[str]) -> tuple[Series, Numbers]:
         known = self._interned.get((schema, targets))
-        if known is None or len(known[0]) != len(series):
+        if known is None or (known[0] is not series and list(known[0]) != list(series)):
             numbers = np.array([self.number(name, labels, targets) for name, labels in series], np.int32)
             known = self._interned[schema, targets] = (series, numbers)
         return known
@@ -270,6 +290,29 @@ class Fleet:
         source.gone.clear()
         self.watching.keep(current)
         self.windows.arrange(source, current)
+
+    # -- saving --------------------------------------------------------------------------------------------------
+
+    def dump(self) -> bytes:
+        """Return the state: devices, series, values, windows."""
+        return snapshot.dump(self)
+
+    def restore(self, data: bytes) -> None:
+        """Take over a state that was dumped, instead of this one; layouts have to be asked for again.
+
+        Raises:
+            StateError: not a dump, damaged, or of another version; nothing has changed.
+        """
+        snapshot.restore(self, data)
+
+    def restarted(self) -> None:
+        """Note that everything was replaced."""
+        self._series = {tuple(sorted(row.items())): number for number, row in enumerate(self.series_table.rows)}
+        self._interned.clear()
+        self.generation += 1
+        self.epoch += 1
+        self.dirty = -np.inf
+        self.watching.renew()
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ class Layout:
     `slots` are valid while this is the source's current layout; `columns` are those whose windows are kept.
     """
 
-    __slots__ = ("columns", "kept", "raw", "schema", "series", "slots", "source", "tracks")
+    __slots__ = ("columns", "kept", "names", "raw", "schema", "series", "slots", "source", "tracks")
 
     def __init__(self, source: Source, schema: int, raw: Series, series: Numbers) -> None:
         self.source = source
@@ -27,6 +27,7 @@ class Layout:
         self.raw = raw
         self.series = series  # numbers in the table of series
         self.slots: Slots = np.zeros(0, np.int64)
+        self.names: frozenset[str] | None = None  # the metrics, if they are few
         self.columns: NDArray[np.intp] | None = None
         self.kept: Slots = self.slots  # slots whose windows are written: of `columns`, then of series that are gone
         self.tracks: Slots = self.slots
@@ -40,13 +41,14 @@ class Layout:
 class Source:
     """What sends rows for a device: its agent, its SNMP poll, the collector itself."""
 
-    __slots__ = ("device", "gone", "last", "layout", "layouts", "name", "number")
+    __slots__ = ("closed", "device", "gone", "last", "layout", "layouts", "name", "number")
 
     def __init__(self, device: Device, name: str, number: int) -> None:
         self.device = device
         self.name = name
         self.number = number
         self.layout: Layout | None = None
+        self.closed = False
         self.layouts: dict[int, Layout] = {}
         self.last = GONE  # time of the newest row, in ms
         self.gone: dict[int, tuple[int, float]] = {}  # series that vanished but have windows: slot, since when

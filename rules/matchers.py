@@ -39,7 +39,7 @@ def regex(pattern: str) -> re2.Pattern:
 class Matcher:
     """One matcher of a selector; remembers its answer for each label value."""
 
-    __slots__ = ("_known", "_regex", "label", "negated", "op", "value")
+    __slots__ = ("_known", "_of", "_regex", "label", "negated", "op", "value")
 
     def __init__(self, label: str, op: Op, value: str) -> None:
         self.label = label
@@ -48,6 +48,7 @@ class Matcher:
         self.negated = op.startswith("!")
         self._regex = regex(value) if op.endswith("~") else None
         self._known: NDArray[np.int8] = np.zeros(64, np.int8)
+        self._of: Strings | None = None
 
     def test(self, text: str) -> bool:
         """Whether a label with this value is selected."""
@@ -60,6 +61,8 @@ class Matcher:
         if self._regex is None:
             equal: NDArray[np.bool_] = codes == strings.codes.get(self.value, -1)
             return ~equal if self.negated else equal
+        if self._of is not strings:
+            self._of, self._known = strings, np.zeros(64, np.int8)
         self._known = fit(self._known, len(strings.texts))
         known = self._known[codes]
         if (known == _UNKNOWN).any():

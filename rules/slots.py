@@ -93,6 +93,12 @@ class SlotArray:
         self.series[slot] = series
         self._enter(metric, slot)
 
+    def live(self, metric: Metric) -> Slots:
+        """Return the slots that are in use, in the order in which they were taken."""
+        added = np.array(metric.added, np.int64)
+        live: Slots = added[self.births[added] == np.arange(len(added))]
+        return live
+
     def _enter(self, metric: Metric, slot: int) -> None:
         self.births[slot] = len(metric.added)
         metric.added.append(slot)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rules.labels import Codes
 from rules.layouts import Layout, Numbers
 from rules.matchers import Selector
+from rules.rings import FOREVER
 from rules.slots import REFUSED, Slots
 
 if TYPE_CHECKING:
@@ -47,8 +48,22 @@ class Watching:
         self._fleet.windows.keep(slots, span)
         return watch
 
+    def renew(self) -> None:
+        """Keep for all watches what they choose of the series there are; after these were replaced."""
+        array = self._fleet.array
+        self._spans.clear()
+        for watch in self._watches:
+            for metric in array.metrics.values():
+                if watch.selector.has_name(metric.name):
+                    slots = array.live(metric)
+                    chosen = select(self._fleet, watch.selector, array.series[slots], array.devices[slots])
+                    self._fleet.windows.keep(slots[chosen], watch.span)
+
     def keep(self, layout: Layout) -> None:
         """Keep the windows of a layout's new series."""
+        if self._fleet.keep_all:
+            self._fleet.windows.keep(layout.slots[layout.slots != REFUSED], FOREVER)
+            return
         if not self._watches:
             return
         spans = self._spans_for(layout)

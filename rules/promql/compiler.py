@@ -24,7 +24,7 @@ from rules.promql.sets import Intersection, Union
 from rules.promql.source import Source
 from rules.promql.subquery import Subquery
 from rules.promql.window import Ranged, Shift, Window
-from rules.windows import FOREVER
+from rules.rings import FOREVER
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet

@@ -20,6 +20,8 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))", re.DOTALL)
+_PART: Final = re.compile(r"(\d+)(ms|[smhdwy])")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0}
 _SIMPLE: Final = {
     "a": "\a",
     "b": "\b",
@@ -113,6 +115,11 @@ def number_value(text: str) -> float:
     if len(digits) > 1 and digits[0] == "0" and re.fullmatch("[0-7]+", digits):
         return float(int(digits, 8))
     return float(digits)
+
+
+def duration_value(text: str) -> float:
+    """Return a duration such as 1h30m in seconds."""
+    return sum(int(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
 
 
 def quoted(text: str) -> str:

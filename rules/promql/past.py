@@ -12,7 +12,7 @@ from rules.promql.node import VectorNode
 from rules.promql.selectors import Chosen
 from rules.promql.vec import Floats, Mask, Moment, Vec
 from rules.promql.window import Shift, Window
-from rules.windows import is_stale
+from rules.rings import is_stale
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet

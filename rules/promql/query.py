@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from rules.promql.node import Node
 from rules.promql.source import Source, parse
 from rules.promql.vec import Moment, Vec
 from rules.promql.vector import Vector
+from rules.rings import FOREVER
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
@@ -23,23 +25,25 @@ class Query:
 
     Args:
         step: the default resolution of subqueries, in seconds: the engine's default evaluation interval.
-        history: read everything from windows that keep all that is appended from now on, so that `at` may be asked
-            for any moment since, in ascending order, and even `@` and negative offsets find what they look for.
+        history: read everything from the windows, so that `at` may be asked for any moment, best in ascending order,
+            and `@` and negative offsets find what they look for. By default so if the fleet keeps everything; on
+            another fleet the samples that are appended from now on are kept.
 
     Raises:
         PromQLError: the expression is not PromQL, or something that is not evaluated here.
     """
 
-    def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP, history: bool = False) -> None:
+    def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP, history: bool | None = None) -> None:
         self.fleet = fleet
         self.expr = expr
         self._source: Source = parse(expr)
-        self._setting = Setting(step=step * 1000, history=history)
+        past = fleet.keep_all if history is None else history
+        self._setting = Setting(step=step * 1000, history=past, reach=FOREVER if past else 0.0)
         self._node = self._compile(lenient=False)
         self._present: Node[Any] | None = None
 
     def _compile(self, *, lenient: bool) -> Node[Any]:
-        setting = Setting(step=self._setting.step, history=self._setting.history, lenient=lenient)
+        setting = replace(self._setting, lenient=lenient)
         return Compiler(self.fleet, self._source, setting).compile(self._source.tree)
 
     def at(self, now: float) -> Vector | float | str:
@@ -59,9 +63,15 @@ class Query:
             return answer
         return Vector.make(self.fleet.strings, [{}], [answer if isinstance(answer, float) else np.nan])
 
-    def _answer(self, node: Node[Any], now: float) -> Vector | float | str:
-        at = float(round(now * 1000))
+    def step(self, now: float, start: float, end: float) -> Vector | float | str:
+        """Return the value at a step of a range query from `start` to `end`, which `@ start()` and `end()` mean."""
+        return self._answer(self._node, now, start, end)
+
+    def _answer(
+        self, node: Node[Any], now: float, start: float | None = None, end: float | None = None
+    ) -> Vector | float | str:
+        at, first, last = (float(round((now if time is None else time) * 1000)) for time in (now, start, end))
         self.fleet.settle()
         with np.errstate(all="ignore"):
-            result: Vec | float | str = node.eval(Moment(at, at, at))
+            result: Vec | float | str = node.eval(Moment(at, first, last))
         return Vector.of(result) if isinstance(result, Vec) else result

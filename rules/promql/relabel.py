@@ -19,6 +19,7 @@ from rules.promql.vec import Moment, Vec
 if TYPE_CHECKING:
     from rules.fleet import Fleet
 
+_NO_UTF8: Final = "\ufffd"
 _REFERENCE: Final = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 
 
@@ -36,15 +37,20 @@ class Relabel(VectorNode):
         self.check()
         vec = self.vector.eval(moment)
         if self._base is not vec.frame or self._frame is None:
+            if self._base is None or self._base.strings is not vec.frame.strings:
+                self.forget()
             self._base = vec.frame
             self._frame = Relabelled(vec.frame)
         if self._frame.n < vec.frame.n:
             self._frame.add({self.target: self.codes(vec.frame, self._frame.n)})
         return Vec(self._frame, vec.values, vec.mask, vec.order).checked()
 
+    def forget(self) -> None:
+        """Forget what is known of codes: they have other meanings now."""
+
     def check(self) -> None:
         """Raise EvaluationError if the arguments make no sense."""
-        if not self.target:
+        if not self.target or _NO_UTF8 in self.target:
             raise EvaluationError(f"invalid destination label name: {self.target!r}")
 
     @abstractmethod
@@ -60,6 +66,9 @@ class Replace(Relabel):
         _, self.replacement, self.source, self.pattern = args
         self._regex: re2.Pattern | None = None
         self._known: dict[int, int] = {}
+
+    def forget(self) -> None:
+        self._known.clear()
 
     def check(self) -> None:
         super().check()
@@ -108,6 +117,9 @@ class Join(Relabel):
         self.separator = args[1]
         self.sources = args[2:]
         self._known: dict[tuple[int, ...], int] = {}
+
+    def forget(self) -> None:
+        self._known.clear()
 
     def check(self) -> None:
         super().check()

@@ -8,7 +8,7 @@ import numpy as np
 
 from rules.promql.keys import Ids
 from rules.promql.vec import Floats, Mask
-from rules.windows import is_stale
+from rules.rings import is_stale
 
 if TYPE_CHECKING:
     from rules.windows import Windows

@@ -37,10 +37,15 @@ class Chosen:
         self.selector = selector
         self._followed: list[_Followed] = []
         self._names = 0
+        self._generation = fleet.generation
         self._frame = SeriesFrame(fleet, one_name=selector.name is not None)
 
     def frame(self) -> SeriesFrame:
         """Return the frame of what is chosen now."""
+        if self._generation != self.fleet.generation:
+            self._generation = self.fleet.generation
+            self._followed, self._names = [], 0
+            self._frame = SeriesFrame(self.fleet, one_name=self._frame.one_name)
         self._find_metrics()
         if any(f.generation != f.metric.generation for f in self._followed) or self._worn():
             self._followed = [_Followed(f.metric) for f in self._followed]

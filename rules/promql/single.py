@@ -19,10 +19,13 @@ class One(VectorNode):
 
     def __init__(self, fleet: Fleet, text: str, labels: dict[str, str], children: tuple[VectorNode | ScalarNode, ...]):
         super().__init__(fleet, text, children)
+        self._labels = labels
         self._frame: Frame = Listed(fleet.strings, [labels], distinct=True)
 
     def one(self, value: float, *, there: bool = True) -> Vec:
         """Return the vector, with or without its element."""
+        if self._frame.strings is not self.fleet.strings:
+            self._frame = Listed(self.fleet.strings, [self._labels], distinct=True)
         return Vec(self._frame, np.array([value]), np.array([there]))
 
 

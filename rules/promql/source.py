@@ -14,7 +14,7 @@ from typing import Any, Final
 import promql_parser
 
 from rules.errors import PromQLError
-from rules.promql.lexer import Token, number_value, quoted, string_value, tokens
+from rules.promql.lexer import Token, duration_value, number_value, quoted, string_value, tokens
 
 MAX_LENGTH: Final = 100_000
 MAX_DEPTH: Final = 100
@@ -117,9 +117,10 @@ def _time(following: tuple[Token, ...], times: list[float]) -> int:
     if following and following[0].text in "+-":
         sign = -1.0 if following[0].text == "-" else 1.0
         taken = 1
-    if taken >= len(following) or following[taken].kind != "number":
+    if taken >= len(following) or following[taken].kind not in ("number", "duration"):
         return 0
-    times.append(sign * number_value(following[taken].text))
+    time = following[taken]
+    times.append(sign * (number_value(time.text) if time.kind == "number" else duration_value(time.text)))
     return taken + 1
 
 

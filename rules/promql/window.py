@@ -18,9 +18,9 @@ from rules.promql.keys import Ids
 from rules.promql.samples import Block
 from rules.promql.selectors import Chosen
 from rules.promql.vec import Mask, Moment
+from rules.rings import FOREVER
 from rules.slots import Values
 from rules.watching import Watch
-from rules.windows import FOREVER
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
