@@ -18,6 +18,7 @@ from collector import pki
 from collector.config import Config, address, is_loopback
 from collector.database import open_database
 from collector.errors import StartError
+from collector.history.errors import HistoryError
 from collector.ingest.intake import Intake
 from collector.ingest.senders import Senders
 from collector.ingest.server import IngestServer, Settings
@@ -110,11 +111,15 @@ class Collector:
             snapshot_seconds=self.config.rules.snapshot_seconds,
             observe=self.metrics.tick_seconds.observe,
         )
-        self.recorder = Recorder(self.log.directory, self.data / "history.db", self.config.history)
         try:
             await asyncio.to_thread(self.pipeline.recover, self.log.head)
+            self.recorder = Recorder(
+                self.log.directory, self.data / "history", self.config.history, self.pipeline.state.schemas.get
+            )
         except Unavailable as error:
             raise StartError(f"The database does not answer: {error}.") from error
+        except HistoryError as error:
+            raise StartError(f"The history cannot be used: {error}.") from error
         self.rule_files = RuleFiles(self.config.rules, self.data, self.pipeline.state.rules)
         self.pipeline.start()
         self.recorder.start(self.log.head)

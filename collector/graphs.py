@@ -51,9 +51,8 @@ def _first_comparison(tree: promql_parser.Expr) -> promql_parser.BinaryExpr | No
 
 def _replaced(expr: str, records: Mapping[str, str]) -> str:
     for name in _recorded_in(expr, records):
-        expr = re.sub(
-            rf"(?<![\w:]){re.escape(name)}(?![\w:])(\{{[^{{}}]*\}})?", lambda _, n=name: f"({records[n]})", expr
-        )
+        selector = rf"(?<![\w:]){re.escape(name)}(?![\w:])(\{{[^{{}}]*\}})?"
+        expr = re.sub(selector, f"({records[name]})".replace("\\", "\\\\"), expr)
     return expr
 
 

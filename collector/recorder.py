@@ -4,39 +4,53 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 from agent import wire
 from agent.wire import Kind
 from collector.config import HistoryLimits
-from collector.history import History, HistoryError
+from collector.history.errors import HistoryError, HistoryFullError
+from collector.history.history import History
+from collector.history.schema import SchemaRef
 from collector.log import Reader, Record, RecordKind
-from collector.rows import frame_of, samples_of
+from collector.log.segments import segments
+from collector.rows import Samples, frame_of, samples_of
 
 FLUSH_SECONDS = 30.0
-RETRY_SECONDS = 5.0
+RETRY_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Follows the log in a thread and keeps every sample. `lock` is held while `history` changes."""
+    """Follows the log in a thread and keeps every sample; any thread may read `history`."""
 
-    def __init__(self, log_directory: Path, path: Path, limits: HistoryLimits) -> None:
-        self.lock = threading.Lock()
-        self.history = History(path, retention=limits.days * 86400, chunk_seconds=limits.chunk_minutes * 60)
-        self._reader = Reader(log_directory, self.history.position() + 1)
-        self._log_directory = log_directory
+    def __init__(
+        self, log_directory: Path, folder: Path, limits: HistoryLimits, known: Callable[[int], bytes | None]
+    ) -> None:
+        """`known(id)` returns the payload of a schema that came before the place where this consumer begins to read.
+
+        Raises:
+            HistoryError: the folder cannot be used.
+        """
+        self.history = History(folder, retention=limits.days * 86400, chunk_seconds=limits.chunk_minutes * 60)
+        kept = segments(log_directory) if log_directory.exists() else []
+        if kept and kept[0].first > self.history.position():
+            self.history.rebase(kept[0].first)
+        self._reader = Reader(log_directory, self.history.position())
+        self._known = known
+        self._schemas: dict[int, SchemaRef] = {}
         self._head = 1
         self._flushed_at = 0.0
+        self._last = 0.0
         self._wake = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="history")
 
     @property
     def position(self) -> int:
-        """The record from which a start would read: those before it are on disk."""
-        return self.history.position() + 1
+        """The record from which a start would read: what those before it hold is on disk."""
+        return self.history.position()
 
     @property
     def lag(self) -> int:
@@ -69,34 +83,58 @@ class Recorder:
                     self._wake.wait()
                 stopping = self._stopping
             while records := self._reader.read(self._head):
-                self._take(records)
+                if not self._take(records):
+                    return
             if stopping:
-                self._flush(self._reader.position - 1, time.time(), everything=True)
+                self._flush(self._reader.position, everything=True)
                 return
 
-    def _take(self, records: list[Record]) -> None:
-        with self.lock:
-            for record in records:
-                if record.kind == RecordKind.FRAME:
-                    self._take_frame(record)
-        last = records[-1]
-        if last.received - self._flushed_at >= FLUSH_SECONDS:
-            self._flushed_at = last.received
-            self._flush(last.number, last.received)
+    def _take(self, records: list[Record]) -> bool:
+        """Keep the rows of some records; whether to go on: not if there is no room for them, and the end has come."""
+        for record in records:
+            if record.kind == RecordKind.FRAME and not self._take_frame(record):
+                return False
+        self._last = records[-1].received
+        if self._last - self._flushed_at >= FLUSH_SECONDS:
+            self._flushed_at = self._last
+            self._flush(records[-1].number + 1)
+        return True
 
-    def _take_frame(self, record: Record) -> None:
+    def _take_frame(self, record: Record) -> bool:
         frame = frame_of(record)
         if frame.kind == Kind.SCHEMA:
-            payload = record.body[frame.start :]
-            self.history.schema(wire.schema_id(payload), payload.decode().split("\n"))
+            self._learn(record.body[frame.start :])
         elif frame.kind == Kind.ROWS:
             samples = samples_of(record, frame)
-            if self.history.knows(samples.schema):
-                self.history.append(record.device, samples.schema, samples.times, samples.values)
+            schema = self._schemas.get(samples.schema) or self._recall(samples.schema)
+            return schema is None or self._append(record, schema, samples)
+        return True
 
-    def _flush(self, position: int, now: float, *, everything: bool = False) -> None:
+    def _learn(self, payload: bytes) -> SchemaRef:
+        schema = wire.schema_id(payload)
+        found = self._schemas[schema] = self.history.schema(schema, payload.decode().split("\n"))
+        return found
+
+    def _recall(self, schema: int) -> SchemaRef | None:
+        payload = self._known(schema)
+        return None if payload is None else self._learn(payload)
+
+    def _append(self, record: Record, schema: SchemaRef, samples: Samples) -> bool:
+        while True:
+            try:
+                self.history.append(record.device, schema, samples.times, samples.values)
+            except HistoryFullError as error:  # the log keeps them until there is room
+                if self._stopping:
+                    return False
+                _LOG.warning("the history waits: %s", error)
+                with self._wake:
+                    self._wake.wait(RETRY_SECONDS)
+                self._flush(record.number)
+            else:
+                return True
+
+    def _flush(self, position: int, *, everything: bool = False) -> None:
         try:
-            with self.lock:
-                self.history.flush(position, now, everything=everything)
-        except HistoryError as error:  # a full disk: the heads stay in memory, the log is still there
+            self.history.flush(position, self._last, everything=everything)
+        except HistoryError as error:  # it stays in memory, and in the log
             _LOG.warning("the history was not written: %s", error)

@@ -9,12 +9,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from rules.query_range import query_range
+import numpy as np
+from numpy.typing import NDArray
 
+from agent import wire
 from collector.graphs import Quantity, quantity
 from collector.register import Device
 from rules.errors import RuleError
+from rules.labels import NAME
 from rules.promql import Query, Vector
+from rules.query_range import query_range
+from rules.windows import STALE
 from ticketing.incident import Incident
 from ticketing.scope import Scope
 from ticketing.web.sources import DeviceView, Graph, Level, Reading, Summary
@@ -26,6 +31,7 @@ FRESH_SECONDS: Final = 2.0  # how old what the pages show of the register and of
 BEFORE_SECONDS: Final = 1800.0  # of a graph, before its fault
 AFTER_SECONDS: Final = 600.0
 STEPS: Final = 240
+Floats = NDArray[np.float64]
 _UNITS: Final = {"percent": "%", "bytes": "B", "bytes_per_second": "B/s", "seconds": "s", "celsius": "°C"}
 
 
@@ -43,7 +49,8 @@ class Measure:
 MEASURES: Final = (
     Measure(
         "CPU",
-        '100 - 100 * avg by (instance) (sum by (instance, cpu) (rate(node_cpu_seconds_total{mode=~"idle|iowait"}[1m])))',
+        '100 - 100 * sum by (instance) (rate(node_cpu_seconds_total{mode=~"idle|iowait"}[1m]))'
+        ' / count by (instance) (node_cpu_seconds_total{mode="idle"})',
         warning=85,
         critical=95,
     ),
@@ -127,15 +134,16 @@ class FleetSources:
             return None
         over = incident.resolved_at or incident.recovered_at or math.inf
         start, end = incident.active_at - BEFORE_SECONDS, min(self._collector.clock(), over + AFTER_SECONDS)
-        with self._collector.recorder.lock:
-            kept = self._collector.recorder.history.read(device.id, None, start, end)
+        kept = self._collector.recorder.history.read(device.id, lambda _name, _labels: True, start, end)
+        target = _target(device)
+        given = [_given(text, target, *samples) for text, samples in kept.items()]
         try:
-            lines = query_range(drawn.expr, kept, start, end, max(1.0, (end - start) / STEPS))
+            lines = query_range(drawn.expr, given, start, end, max(1.0, (end - start) / STEPS))
         except RuleError:
             return None
         for line in lines:
             if all(incident.labels.get(name, value) == value for name, value in line.labels.items()):
-                return _graph(incident, drawn, line.times, line.values)
+                return _graph(incident, drawn, line.times.tolist(), line.values.tolist())
         return None
 
     def _drawn(self, incident: Incident) -> Quantity | None:
@@ -176,6 +184,19 @@ class FleetSources:
                         health.setdefault(labels.get("instance", ""), []).append(_reading(measure, labels, value))
             self._kept.health, self._kept.health_at = health, self._collector.clock()
         return self._kept.health
+
+
+def _given(
+    text: str, target: Mapping[str, str], times: Floats, values: Floats
+) -> tuple[Mapping[str, str], Floats, Floats]:
+    """Return a series of the history as PromQL sees it; where it had no value, it ended."""
+    name, labels = wire.read_series(text)
+    return {**labels, **target, NAME: name}, times, np.where(np.isnan(values), STALE, values)
+
+
+def _target(device: DeviceView) -> dict[str, str]:
+    """Return the labels by which a rule may tell the device's series from others'."""
+    return {"customer": device.customer, "site": device.site, "class": device.klass, "role": device.role}
 
 
 def _reading(measure: Measure, labels: Mapping[str, str], value: float) -> Reading:

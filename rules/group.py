@@ -39,6 +39,7 @@ class RuleStatus:
     series: int  # elements of the last result, or series that were recorded
     alerts: int  # pending, firing and stale now
     memory: int
+    failures: int  # evaluations that failed
 
 
 class RunningRule:
@@ -52,6 +53,7 @@ class RunningRule:
         self.duration = 0.0
         self.evaluated_at: float | None = None
         self.series = 0
+        self.failures = 0
 
     @classmethod
     def restored(cls, work: AlertingRule | RecordingRule, fleet: Fleet, saved: SavedRule) -> RunningRule:
@@ -68,7 +70,7 @@ class RunningRule:
             work.life.active = self.work.life.active
         running = RunningRule(work, self.recorder)
         running.health, running.error, running.duration = self.health, self.error, self.duration
-        running.evaluated_at, running.series = self.evaluated_at, self.series
+        running.evaluated_at, running.series, running.failures = self.evaluated_at, self.series, self.failures
         return running
 
     def save(self, identity: Identity) -> SavedRule:
@@ -105,6 +107,7 @@ class RunningRule:
             self.health, self.error = "ok", ""
         except RuleError as error:
             self.health, self.error = "err", str(error)
+            self.failures += 1
         self.evaluated_at = now
         self.duration = clock() - started
         return changes
@@ -155,4 +158,5 @@ class RunningGroup:
             series=running.series,
             alerts=len(work.life.active) if isinstance(work, AlertingRule) else 0,
             memory=work.source.memory(),
+            failures=running.failures,
         )

@@ -84,7 +84,7 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     if sys.platform == "win32":
         asyncio.run(main())
     else:
-        import uvloop  # noqa: PLC0415 - there is none for Windows
+        import uvloop
 
         uvloop.run(main())
 
