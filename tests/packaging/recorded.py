@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -21,6 +22,7 @@ DEVICES: Final = [
     {"instance": "pc7.hq.acme", "job": "agent", "customer": "acme", "site": "hq", "class": "desktop"},
     {"instance": "db1.dc.charlie", "job": "agent", "customer": "charlie", "site": "dc", "class": "server"},
 ]
+SITES: Final = sorted({(device["customer"], device["site"]) for device in DEVICES})
 SILENT: Final = "pc7.hq.acme"  # this one said nothing for a while
 
 
@@ -33,12 +35,13 @@ class Recorded:
     )
     scrapes: int = 0
 
-    def fleet(self) -> str:
-        """Return the exposition of the fleet, grouped by metric."""
-        text = self.snapshots[min(self.scrapes, len(self.snapshots) - 1)]
+    def fleet(self, customer: str, site: str) -> str:
+        """Return the exposition of a site's devices, grouped by metric."""
+        text = self.snapshots[min(self.scrapes // len(SITES), len(self.snapshots) - 1)]
         self.scrapes += 1
         lines = text.splitlines() + list(_added())
-        return "\n".join(sorted(_labelled(line, device) for line in lines for device in DEVICES)) + "\n"
+        devices = [device for device in DEVICES if (device["customer"], device["site"]) == (customer, site)]
+        return "\n".join(sorted(_labelled(line, device) for line in lines for device in devices)) + "\n"
 
 
 def _labelled(line: str, device: dict[str, str]) -> str:
@@ -96,6 +99,23 @@ def _engine(own: CollectorRegistry) -> None:
     Counter("watchdesk_rule_errors", "-", ["group", "rule"], registry=own).labels("host", "DiskFull").inc(0)
 
 
+def targets(address: str) -> list[dict[str, object]]:
+    """Return what the service discovery says: a target for each site."""
+    return [
+        {
+            "targets": [address],
+            "labels": {
+                "__metrics_path__": "/metrics/fleet",
+                "__param_customer": customer,
+                "__param_site": site,
+                "watchdesk_customer": customer,
+                "watchdesk_site": site,
+            },
+        }
+        for customer, site in SITES
+    ]
+
+
 @contextmanager
 def serving(token: str = TOKEN) -> Iterator[str]:
     """Serve /metrics, /metrics/fleet and /sd on loopback, behind a bearer token; yield host:port."""
@@ -107,10 +127,11 @@ def serving(token: str = TOKEN) -> Iterator[str]:
                 self._answer(401, "text/plain", b"")
             elif self.path == "/metrics":
                 self._answer(200, "text/plain; version=0.0.4", generate_latest(own))
-            elif self.path == "/metrics/fleet":
-                self._answer(200, "text/plain; version=0.0.4", recorded.fleet().encode())
+            elif self.path.startswith("/metrics/fleet?"):
+                wanted = dict(parse_qsl(urlsplit(self.path).query))
+                self._answer(200, "text/plain; version=0.0.4", recorded.fleet(**wanted).encode())
             elif self.path == "/sd":
-                self._answer(200, "application/json", json.dumps([{"targets": [address], "labels": {}}]).encode())
+                self._answer(200, "application/json", json.dumps(targets(address)).encode())
             else:
                 self._answer(404, "text/plain", b"")
 
