@@ -14,7 +14,7 @@ from weakref import WeakSet, WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from rules import exposition, snapshot
+from rules import exposition, snapshot, sweeping
 from rules.labels import NAME, LabelTable, Strings
 from rules.layouts import Device, Layout, Numbers, Series, Source
 from rules.rings import is_stale
@@ -23,6 +23,7 @@ from rules.watching import Watching
 from rules.windows import Windows
 
 LOOKBACK: Final = 300.0
+_SWEEP: Final = 60_000.0
 AGENT: Final = "agent"
 _FEW_METRICS: Final = 4  # rows of so few, such as a rule's, leave the results on other metrics standing
 
@@ -80,6 +81,9 @@ class Fleet:
         self._missing = is_stale if keep_nan else np.isnan
         self.plans: WeakValueDictionary[Any, Any] = WeakValueDictionary()  # what expressions share
         self.followers: WeakSet[Follower] = WeakSet()
+        self._swept = -np.inf
+        self.rows_in_use = 0  # of the label tables, when they were last compacted
+        self.fading: set[Source] = set()  # sources with series that vanished
         self._recorded: dict[str, int] = {}
         self._records = 0
 
@@ -113,7 +117,7 @@ class Fleet:
             source.layout = None
             source.closed = True
             source.gone.clear()
-            self._free(known, slots)
+            self.free(known, slots)
             self.windows.sources[source.number] = None
         self.epoch += 1
         self.dirty = -np.inf
@@ -237,10 +241,13 @@ class Fleet:
         slots = np.array(list(lost.values()), np.int64)
         self.array.times[slots] = GONE
         unkept = [slot for slot in lost.values() if not self.windows.track[slot]]
-        self._free(source.device, unkept)
+        self.free(source.device, unkept)
         source.gone.update((series, (slot, time)) for series, slot in lost.items() if self.windows.track[slot])
+        if source.gone:
+            self.fading.add(source)
 
-    def _free(self, device: Device, slots: Sequence[int]) -> None:
+    def free(self, device: Device, slots: Sequence[int]) -> None:
+        """Free slots of a device, and their windows."""
         self.windows.drop(np.array(slots, np.int64))
         by_metric: dict[str, list[int]] = {}
         for slot in slots:
@@ -286,7 +293,7 @@ class Fleet:
                 self.array.devices[slot] = source.device.row
                 metric = self.array.metrics[self.series_table.rows[series][NAME]]
                 self.array.rename(metric, slot, series)
-        self._free(source.device, [slot for slot, _ in source.gone.values()])
+        self.free(source.device, [slot for slot, _ in source.gone.values()])
         source.gone.clear()
         self.watching.keep(current)
         self.windows.arrange(source, current)
@@ -316,9 +323,15 @@ class Fleet:
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 
-    def settle(self) -> None:
-        """Write to the windows what was appended; before an expression is evaluated."""
+    def settle(self, now: float | None = None) -> None:
+        """Write to the windows what was appended, before an expression is evaluated at `now` (ms).
+
+        Once a minute, series that vanished are forgotten when no window holds them any more.
+        """
         self.windows.flush()
+        if now is not None and abs(now - self._swept) > _SWEEP:
+            self._swept = now
+            sweeping.sweep(self, now)
         if self.dirty < np.inf:
             for follower in self.followers:
                 follower.spoil(self.dirty * 1000)

@@ -203,6 +203,12 @@ class Rings:
             at += values.size
         self.changes += 1
 
+    def memory(self, slots: Slots) -> int:
+        """Return the bytes of the rings of these slots, and of their times."""
+        tracks = self.track[slots]
+        times = int(self.capacity[np.unique(tracks[tracks > 0])].sum())
+        return 8 * (int(self.capacity[tracks[tracks > 0]].sum()) + times)
+
     def nbytes(self) -> int:
         """Return the memory of the rings and of what leads to them."""
         by_track = (self.head, self.capacity, self.time_row, self.span, self.track_source, self.born, self.members)

@@ -185,6 +185,7 @@ def _restore_metrics(array: SlotArray, head: Head, series_table: LabelTable) -> 
 def _restore_devices(fleet: Fleet, head: Head) -> None:
     shared = [np.array(saved.series, np.int32) for saved in head.layouts]
     fleet.devices.clear()
+    fleet.fading.clear()
     fleet.customers.clear()
     for saved in head.devices:
         device = Device(saved.number, saved.labels, saved.row)
@@ -194,6 +195,8 @@ def _restore_devices(fleet: Fleet, head: Head) -> None:
         for kept in saved.sources:
             source = device.sources[kept.name] = Source(device, kept.name, kept.number)
             source.last = -np.inf if kept.last is None else kept.last
+            if kept.gone:
+                fleet.fading.add(source)
             source.gone = {series: (slot, since) for series, slot, since in kept.gone}
             fleet.windows.sources[kept.number] = source
             for schema, which in kept.layouts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -37,27 +38,48 @@ class Watching:
         self._fleet = fleet
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._labels: frozenset[str] = frozenset()
+        self._lost = False
         self._spans: dict[tuple[int, tuple[str, ...]], NDArray[np.float64]] = {}
 
     def watch(self, selector: Selector, span: float, slots: Slots) -> Watch:
         """Keep the samples of what is selected, of the series there are (`slots`) and of those to come."""
         watch = Watch(selector, span)
         self._watches.add(watch)
+        weakref.finalize(watch, self._lose).atexit = False
         self._labels |= selector.labels
         self._spans.clear()
         self._fleet.windows.keep(slots, span)
         return watch
 
+    def _lose(self) -> None:
+        self._lost = True
+        self._spans.clear()
+
+    def release(self) -> None:
+        """Keep no longer what no watch asks for any more."""
+        if not self._lost or self._fleet.keep_all:
+            return
+        self._lost = False
+        windows = self._fleet.windows
+        wanted = np.zeros(len(windows.track), np.bool_)
+        for _, slots in self._chosen():
+            wanted[slots] = True
+        windows.drop(np.flatnonzero((windows.track > 0) & ~wanted))
+
     def renew(self) -> None:
         """Keep for all watches what they choose of the series there are; after these were replaced."""
-        array = self._fleet.array
         self._spans.clear()
+        for watch, slots in self._chosen():
+            self._fleet.windows.keep(slots, watch.span)
+
+    def _chosen(self) -> Iterator[tuple[Watch, Slots]]:
+        array = self._fleet.array
         for watch in self._watches:
             for metric in array.metrics.values():
                 if watch.selector.has_name(metric.name):
                     slots = array.live(metric)
                     chosen = select(self._fleet, watch.selector, array.series[slots], array.devices[slots])
-                    self._fleet.windows.keep(slots[chosen], watch.span)
+                    yield watch, slots[chosen]
 
     def keep(self, layout: Layout) -> None:
         """Keep the windows of a layout's new series."""

@@ -114,7 +114,9 @@ class SeriesFrame(Frame):
 
     def __init__(self, fleet: Fleet, *, one_name: bool) -> None:
         super().__init__(fleet.strings, distinct=True)
-        self._fleet = fleet
+        self._array = fleet.array
+        self._own = fleet.series_table
+        self._targets = fleet.device_table
         self._one_name = one_name
         self._slots: Growing[np.int64] = Growing(np.int64)
         self._series: Growing[np.int32] = Growing(np.int32)
@@ -133,8 +135,8 @@ class SeriesFrame(Frame):
     def add(self, slots: NDArray[np.int64]) -> None:
         """Add the series in these slots."""
         self._slots.extend(slots)
-        self._series.extend(self._fleet.array.series[slots])
-        self._devices.extend(self._fleet.array.devices[slots])
+        self._series.extend(self._array.series[slots])
+        self._devices.extend(self._array.devices[slots])
         self.n = len(self._slots)
 
     def lose(self, slots: Sequence[int]) -> None:
@@ -144,17 +146,17 @@ class SeriesFrame(Frame):
         self.dead += int(gone.sum())
 
     def _hash_span(self, pick: Pick, start: int, end: int) -> Hashes:
-        own = self._fleet.series_table.hashes(pick)[self._series.view[start:end]]
-        return own + self._fleet.device_table.hashes(pick)[self._devices.view[start:end]]
+        own = self._own.hashes(pick)[self._series.view[start:end]]
+        return own + self._targets.hashes(pick)[self._devices.view[start:end]]
 
     def _column_span(self, label: str, start: int, end: int) -> Codes:
-        own: Codes = self._fleet.series_table.column(label)[self._series.view[start:end]]
-        target: Codes = self._fleet.device_table.column(label)[self._devices.view[start:end]]
+        own: Codes = self._own.column(label)[self._series.view[start:end]]
+        target: Codes = self._targets.column(label)[self._devices.view[start:end]]
         return np.where(target != 0, target, own)
 
     def _labels_of(self, index: int) -> dict[str, str]:
-        own = self._fleet.series_table.rows[self._series.view[index]]
-        return {**own, **self._fleet.device_table.rows[self._devices.view[index]]}
+        own = self._own.rows[self._series.view[index]]
+        return {**own, **self._targets.rows[self._devices.view[index]]}
 
 
 class View(Frame):

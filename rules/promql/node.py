@@ -13,6 +13,7 @@ from rules.promql.vec import Moment, Vec
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
+    from rules.watching import Watch
 
 R = TypeVar("R")
 
@@ -32,6 +33,13 @@ class Node(ABC, Generic[R]):
         self.metrics: frozenset[str] | None = frozenset()
         for child in children:
             self.metrics = None if self.metrics is None or child.metrics is None else self.metrics | child.metrics
+
+    def watches(self) -> dict[int, Watch]:
+        """Return, by identity, the watches that this subexpression needs."""
+        found: dict[int, Watch] = {}
+        for child in self.children:
+            found |= child.watches()
+        return found
 
     def eval(self, moment: Moment) -> R:
         """Return the value at this moment; the same object if nothing that it depends on has changed."""

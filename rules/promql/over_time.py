@@ -19,6 +19,7 @@ from rules.promql.window import Ranged
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
+    from rules.watching import Watch
 
 
 class OverTime(VectorNode):
@@ -61,6 +62,10 @@ class OverTime(VectorNode):
 
     def check(self, params: tuple[float, ...]) -> None:
         """Raise EvaluationError if the parameters make no sense."""
+
+    def watches(self) -> dict[int, Watch]:
+        watch = self.ranged.watch
+        return super().watches() | ({id(watch): watch} if watch is not None else {})
 
     def _eval(self, moment: Moment) -> Vec:
         params = tuple(param.eval(moment) for param in self._params)

@@ -16,6 +16,7 @@ from rules.rings import is_stale
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
+    from rules.watching import Watch
 
 
 class Past(VectorNode):
@@ -32,6 +33,10 @@ class Past(VectorNode):
         self._values: Floats = np.zeros(0)
         self._times: Floats = np.zeros(0)
         self._mask: Mask = np.zeros(0, np.bool_)
+
+    def watches(self) -> dict[int, Watch]:
+        watch = self.window.watch
+        return {id(watch): watch} if watch is not None else {}
 
     def _eval(self, moment: Moment) -> Vec:
         changed = self.window.advance(moment)

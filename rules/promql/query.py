@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from rules.promql.compiler import Compiler, Setting
+from rules.promql.explain import Explained, explain
 from rules.promql.node import Node
+from rules.promql.selectors import Chosen
 from rules.promql.source import Source, parse
 from rules.promql.vec import Moment, Vec
 from rules.promql.vector import Vector
@@ -16,6 +19,7 @@ from rules.rings import FOREVER
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
+    from rules.watching import Watch
 
 DEFAULT_STEP: Final = 60.0
 
@@ -63,6 +67,22 @@ class Query:
             return answer
         return Vector.make(self.fleet.strings, [{}], [answer if isinstance(answer, float) else np.nan])
 
+    @property
+    def watches(self) -> list[Watch]:
+        """The windows that this expression needs: of which series, and for how many milliseconds."""
+        return list(self._node.watches().values())
+
+    def memory(self) -> int:
+        """Return the bytes of the windows that this expression looks at; others may look at them too."""
+        slots = [Chosen(self.fleet, watch.selector).frame().slots for watch in self.watches]
+        return self.fleet.windows.memory(np.unique(np.concatenate(slots))) if slots else 0
+
+    def explain(self, now: float, match: Mapping[str, str]) -> list[Explained]:
+        """Return what each subexpression is now, outermost first; of vectors, what does not contradict `match`."""
+        at = float(round(now * 1000))
+        self.fleet.settle(at)
+        return explain(self._node, Moment(at, at, at), match)
+
     def step(self, now: float, start: float, end: float) -> Vector | float | str:
         """Return the value at a step of a range query from `start` to `end`, which `@ start()` and `end()` mean."""
         return self._answer(self._node, now, start, end)
@@ -71,7 +91,7 @@ class Query:
         self, node: Node[Any], now: float, start: float | None = None, end: float | None = None
     ) -> Vector | float | str:
         at, first, last = (float(round((now if time is None else time) * 1000)) for time in (now, start, end))
-        self.fleet.settle()
+        self.fleet.settle(at)
         with np.errstate(all="ignore"):
             result: Vec | float | str = node.eval(Moment(at, first, last))
         return Vector.of(result) if isinstance(result, Vec) else result

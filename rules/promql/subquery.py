@@ -18,6 +18,7 @@ from rules.promql.window import Shift
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
+    from rules.watching import Watch
 
 
 class Subquery:
@@ -28,6 +29,7 @@ class Subquery:
         self.span = span
         self.step = step
         self.shift = shift
+        self.watch: Watch | None = None  # those of the inner expression are its own
         self._done: dict[float, Vec] = {}
         self._bounds: tuple[float, float] | None = None
         self._stamp = -1

@@ -56,6 +56,7 @@ class Ranged(Protocol):
     """Samples of many series in a window: of a range selector, or of a subquery."""
 
     span: float
+    watch: Watch | None
 
     def advance(self, moment: Moment) -> Ids | None:
         """Move the window; return the positions whose samples changed, None for all."""
@@ -79,7 +80,7 @@ class Window:
         self.span = span
         self.shift = shift
         kept = FOREVER if shift.fixed else span + max(shift.offset, 0.0) + reach
-        self.watch = self._watch(kept)
+        self.watch: Watch | None = self._watch(kept)
         self._frame: SeriesFrame | None = None
         self._dead = -1
         self._changes = -1
