@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from ticketing.accounts import Accounts
 
+from ticketing.accounts import Accounts
 from ticketing.alert import Alert, fingerprint
 from ticketing.database import connect
 from ticketing.incident import Incident
