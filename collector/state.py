@@ -180,7 +180,7 @@ class State:
     def _write_presence(self, now: float) -> None:
         times = np.array([now])
         for device, values in self.presence.due(now):
-            info = np.ones((1, device in self.hellos))
+            info = np.ones((1, int(device in self.hellos)))
             self.fleet.append(self._own[device], times, np.concatenate((values, info), axis=1))
 
     def dump(self) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 from collector.cli.context import Context, pass_context
 from collector.collector import Collector
 from collector.config import Config, with_ports
+from collector.errors import CollectorError
 from collector.up import Up
 
 
@@ -74,11 +76,21 @@ def _config(context: Context, port: int | None) -> Config:
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run until SIGTERM or SIGINT sets the event."""
 
+    broken: list[str] = []
+
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+
+        def end(failure: threading.ExceptHookArgs) -> None:
+            """End when one of the threads does: half a collector looks well and is not."""
+            threading.__excepthook__(failure)
+            broken.append(failure.thread.name if failure.thread else "a thread")
+            loop.call_soon_threadsafe(stop.set)
+
+        threading.excepthook = end
         await work(stop)
 
     if sys.platform == "win32":
@@ -87,6 +99,8 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
         import uvloop
 
         uvloop.run(main())
+    if broken:
+        raise CollectorError(f"{broken[0]} failed, see above; all that was acknowledged is in the log.")
 
 
 def _log_to_stderr(level: int) -> None:

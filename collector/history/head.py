@@ -73,7 +73,7 @@ class Rows:
 
 def _pack(table: Floats) -> bytes:
     bits = table.copy().view(np.uint64)
-    bits[1:] ^= table[:-1].view(np.uint64)
+    bits[1:] ^= bits[:-1]
     return bytes(cramjam.lz4.compress_block(bits.view(np.uint8).reshape(-1, 8).T.tobytes()))
 
 

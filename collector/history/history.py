@@ -281,8 +281,8 @@ class History:
             heads = [head for head in [*self._closed, *self._heads.values()] if head.device == device]
             parts = [part for head in heads for part in head.parts.values() if found(part.schema)]
             pieces += [Open(found(part.schema), part.table()) for part in parts]
-            newest = self._chunks  # what is written after this moment is among the pieces
-        return self._reader.gather(device, names, start, end, pieces, newest)
+        # What is written from here on is read from the disk once more, and a sample that is there twice is one.
+        return self._reader.gather(device, names, start, end, pieces)
 
     def read_resolution(self, device: int, names: Names, start: float, end: float, step: float) -> Mapping[str, Steps]:
         """Return the same for each step of so many seconds, as a graph needs it."""

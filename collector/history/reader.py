@@ -18,11 +18,10 @@ from collector.history.partition import is_damage, signed, unsigned
 from collector.history.resolution import Steps, resolve_all
 from collector.history.schema import unpack
 
-_EVERY: Final = (1 << 63) - 1
 _SCHEMAS: Final = 256  # of the schemas read last, the series are kept
 
 _FIND: Final = """
-SELECT schema, start, size FROM chunk WHERE device = ? AND last >= ? AND first <= ? AND id <= ? ORDER BY start
+SELECT schema, start, size FROM chunk WHERE device = ? AND last >= ? AND first <= ? ORDER BY start
 """
 
 
@@ -42,11 +41,11 @@ class _Day:
         os.close(self._file)
         self._connection.close()
 
-    def find(self, device: int, start: float, end: float, newest: int) -> list[tuple[int, int, int]]:
+    def find(self, device: int, start: float, end: float) -> list[tuple[int, int, int]]:
         """Return (schema, start, size) of chunks; none of a file that is just being made."""
         if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone():
             return []
-        return self._connection.execute(_FIND, [device, start, end, newest]).fetchall()
+        return self._connection.execute(_FIND, [device, start, end]).fetchall()
 
     def series(self, schema: int) -> list[str] | None:
         """Return the series of a schema, if this day has them; also if they are damaged, there are none."""
@@ -88,29 +87,21 @@ class Reader:
                 self._open.pop(path).close()
 
     def gather(
-        self,
-        device: int,
-        names: Names,
-        start: float,
-        end: float,
-        more: Iterable[Closed | Open],
-        newest: int = _EVERY,
+        self, device: int, names: Names, start: float, end: float, more: Iterable[Closed | Open]
     ) -> Mapping[str, Samples]:
-        """Read chunks up to the number `newest`, and `more` pieces that are not on the disk."""
+        """Read chunks, and `more` pieces that are not on the disk yet."""
         gathering = Gathering(start, end)
         with self._lock:
-            gathering.add(self._chunks(gathering, device, names, (start, end), newest))
+            gathering.add(self._chunks(gathering, device, names, (start, end)))
             gathering.add(more)
             self.corrupt += gathering.corrupt
         return gathering.samples()
 
-    def _chunks(
-        self, gathering: Gathering, device: int, names: Names, time: tuple[float, float], newest: int
-    ) -> Iterator[Closed]:
+    def _chunks(self, gathering: Gathering, device: int, names: Names, time: tuple[float, float]) -> Iterator[Closed]:
         wanted: dict[int, Places | None] = {}  # None: what the series are was on a bad sector
         for day in self._days():
             try:
-                found = day.find(device, *time, newest)
+                found = day.find(device, *time)
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise HistoryError(f"cannot read the history in {self._folder}: {error}") from error

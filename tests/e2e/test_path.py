@@ -1,0 +1,162 @@
+"""From a fault on a machine to one ticket, and back: the real programs, real faults."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.e2e.desk import Desk, eventually
+
+
+def seen(desk: Desk, name: str) -> bool:
+    """Whether the fleet has current series of a device."""
+    return f'instance="{name}.hq.acme"' in desk.scrape("/metrics/fleet")
+
+
+def test_a_disk_that_is_really_full_becomes_one_ticket_that_closes_by_itself(desk: Desk, small_disk: Path) -> None:
+    desk.serve()
+    agent = desk.agent()
+    agent.start()
+    eventually(lambda: f'mountpoint="{small_disk}"' in desk.scrape("/metrics/fleet"))
+    assert desk.incidents(device="pc1", alertname="DiskFull") == []
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(31 << 20))
+    opened = desk.wait_incident(device="pc1", alertname="DiskFull", state="open")
+    assert opened["labels"]["mountpoint"] == str(small_disk)
+    assert (opened["customer"], opened["site"], opened["severity"]) == ("acme", "hq", "critical")
+    ballast.unlink()
+    closed = desk.wait_incident(id=opened["id"], state="resolved")
+    assert closed["recovered_at"] >= closed["opened_at"]
+    assert closed["resolved_at"] >= closed["recovered_at"]
+    mine = [one for one in desk.incidents(alertname="DiskFull") if one["labels"]["mountpoint"] == str(small_disk)]
+    assert len(mine) == 1
+
+
+def test_an_agent_that_says_goodbye_raises_nothing_and_one_that_is_cut_off_does(desk: Desk) -> None:
+    desk.serve()
+    polite, rude = desk.agent("polite", role="drill"), desk.agent("rude", role="drill")
+    for agent in (polite, rude):
+        agent.start()
+        eventually(lambda agent=agent: seen(desk, agent.name))
+    assert polite.process is not None
+    assert rude.process is not None
+    assert polite.process.stop() == 0
+    rude.process.kill()
+    down = desk.wait_incident(device="rude", alertname="HostDown", state="open")
+    assert desk.incidents(device="polite", alertname="HostDown") == []
+    rude.start()
+    desk.wait_incident(id=down["id"], state="resolved")
+    assert len(desk.incidents(alertname="HostDown")) == 1
+
+
+def test_a_stopped_process_is_silent_and_comes_back(desk: Desk) -> None:
+    desk.serve()
+    agent = desk.agent(role="drill")
+    process = agent.start()
+    eventually(lambda: seen(desk, "pc1"))
+    process.signal(signal.SIGSTOP)
+    down = desk.wait_incident(alertname="HostDown", state="open")
+    process.signal(signal.SIGCONT)
+    desk.wait_incident(id=down["id"], state="resolved")
+    assert [one["count"] for one in desk.incidents(alertname="HostDown")] == [1]
+
+
+def test_the_collector_killed_in_the_middle_loses_no_ticket_and_doubles_none(desk: Desk, small_disk: Path) -> None:
+    collector = desk.serve()
+    agent = desk.agent()
+    agent.start()
+    eventually(lambda: str(small_disk) in desk.scrape("/metrics/fleet"))
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(31 << 20))
+    opened = desk.wait_incident(alertname="DiskFull", state="open")
+    collector.kill()
+    time.sleep(3)  # the agent gathers a backlog
+    collector = desk.serve()
+    eventually(lambda: seen(desk, "pc1"))
+    assert [one["id"] for one in desk.incidents(device="pc1", alertname="DiskFull")] == [opened["id"]]
+    collector.kill()
+    ballast.unlink()
+    desk.serve()
+    closed = desk.wait_incident(id=opened["id"], state="resolved")
+    assert closed["count"] == 1
+    assert len(desk.incidents(device="pc1", alertname="DiskFull")) == 1
+
+
+def test_a_fault_that_began_while_the_collector_was_away_is_a_ticket_when_it_is_back(
+    desk: Desk, small_disk: Path
+) -> None:
+    collector = desk.serve()
+    agent = desk.agent()
+    agent.start()
+    eventually(lambda: str(small_disk) in desk.scrape("/metrics/fleet"))
+    collector.kill()
+    (small_disk / "ballast").write_bytes(bytes(31 << 20))
+    time.sleep(2)
+    desk.serve()
+    desk.wait_incident(alertname="DiskFull", state="open")
+
+
+def test_the_agent_killed_goes_on_where_it_was(desk: Desk) -> None:
+    desk.serve()
+    agent = desk.agent()
+    for _ in range(3):
+        process = agent.start()
+        eventually(lambda: seen(desk, "pc1"))
+        process.kill()
+    agent.start()
+    samples = eventually(lambda: [line for line in desk.scrape("/metrics").splitlines() if 'code="204"' in line])
+    assert samples
+    assert 'code="400"' not in desk.scrape("/metrics")
+    refused = [line for line in desk.scrape("/metrics").splitlines() if line.startswith("watchdesk_ingest_requests")]
+    assert not any('code="5' in line for line in refused), refused
+
+
+def test_when_the_disk_under_the_log_is_full_nothing_is_acknowledged_and_all_comes_back(
+    desk: Desk, small_disk: Path
+) -> None:
+    desk.data = small_disk / "data"
+    desk.serve()
+    agent = desk.agent()
+    agent.start()
+    eventually(lambda: seen(desk, "pc1"))
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        while True:
+            try:
+                if not file.write(bytes(65536)):
+                    break
+            except OSError:
+                break
+    eventually(lambda: 'code="503"' in desk.scrape("/metrics"))
+    assert desk.collector is not None
+    assert desk.collector.popen.poll() is None
+    os.truncate(filler, 0)
+
+    def taken() -> float:
+        line = next(x for x in desk.scrape("/metrics").splitlines() if x.startswith("watchdesk_ingest_values_total"))
+        return float(line.split()[1])
+
+    before = taken()
+    eventually(lambda: taken() > before)
+
+
+def test_a_rule_file_with_an_error_leaves_the_old_rules_live(desk: Desk) -> None:
+    rules = desk.data / "rules"
+    rules.mkdir(parents=True)
+    own = rules / "own.yml"
+    good = (
+        "groups: [{name: own, rules: [{alert: Always, expr: 'up{job=\"agent\"} == 1', labels: {severity: info},"
+        " annotations: {summary: 'it is on'}}]}]\n"
+    )
+    own.write_text(good)
+    collector = desk.serve()
+    desk.agent().start()
+    first = desk.wait_incident(alertname="Always", state="open")
+    own.write_text(good + "  oops: [\n")
+    eventually(lambda: "watchdesk_rules_last_reload_successful 0.0" in desk.scrape("/metrics"))
+    assert "own.yml:" in collector.output()
+    assert desk.incidents(alertname="Always")[0]["state"] == "open"
+    own.write_text(good.replace("Always", "Other"))
+    desk.wait_incident(alertname="Other", state="open")
+    desk.wait_incident(id=first["id"], state="resolved")
+    assert "watchdesk_rules_last_reload_successful 1.0" in desk.scrape("/metrics")
