@@ -13,7 +13,7 @@ from ticketing.incident import Cause, Incident, PendingReason
 from ticketing.web import deeds
 from ticketing.web.desk import Desk
 from ticketing.web.errors import Missing
-from ticketing.web.plot import Plot, lay_out
+from ticketing.web.plot import Plot, lay_out, rate
 from ticketing.web.queue import frame
 from ticketing.web.sources import Graph
 from ticketing.web.visit import Visit
@@ -70,6 +70,7 @@ def _page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "", det
         entries=told[::-1][:_STORY],
         untold=max(0, len(told) - _STORY),
         graph=graph,
+        rate=rate(graph) if graph and incident.unresolved else None,
         plots=_plots(graph, incident, visit, desk),
         device=device,
         readings=health.get(device.id, ()) if device else (),

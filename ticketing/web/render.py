@@ -91,7 +91,9 @@ def _filters(locale: Locale) -> Mapping[str, Any]:
         "iso": rfc3339,
         "spell": lambda time, how, now: _spell(time, how, now, locale),
         "duration": lambda seconds: units.duration(seconds, locale),
-        "quantity": lambda value, unit="": units.quantity(value, unit, locale),
+        "quantity": lambda value, unit="", signed=False: (
+            "+" * (signed and value > 0) + units.quantity(value, unit, locale)
+        ),
         "number": lambda value: units.number(value, locale),
         "share": lambda fraction: min(1.0, max(0.0, fraction)) if math.isfinite(fraction) else 0.0,
         "strong": _strong,

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticketing.web.plot import Plot, lay_out
+from ticketing.web.plot import Plot, lay_out, rate
 from ticketing.web.sources import Graph
 
 HOUR = 3600.0
@@ -88,6 +88,29 @@ def test_times_are_round_and_few() -> None:
     assert all(tick.time % HOUR == 0 for tick in laid.columns)
 
 
+def test_the_rate_is_that_of_the_last_stretch() -> None:
+    times = [i * 60.0 for i in range(300)]
+    found = rate(Graph(times, [50.0 if i < 200 else 50 + (i - 200) / 10 for i in range(300)], "%"))
+    assert found is not None
+    assert abs(found - 6.0) < 1e-6
+    falling = rate(Graph(times, [300.0 - i for i in range(300)], "B"))
+    assert falling is not None
+    assert abs(falling + 60.0) < 1e-6
+
+
+def test_what_hardly_moves_has_no_rate() -> None:
+    times = [i * 60.0 for i in range(300)]
+    for values in (
+        [7.0] * 300,
+        [i % 2 * 1.0 for i in range(300)],
+        [math.nan] * 300,
+        [float(i) for i in range(200)] + [200.0] * 100,
+    ):
+        assert rate(Graph(times, values, "%")) is None
+    assert rate(Graph([1.0, 2.0], [1.0, 2.0], "%")) is None
+    assert rate(Graph([5.0] * 9, [1.0] * 9, "%")) is None
+
+
 def test_nothing_to_draw() -> None:
     for times, values in (([], []), ([1.0], [1.0]), ([1.0, 2.0], [math.nan, 3.0]), ([5.0, 5.0], [1.0, 2.0])):
         assert lay_out(Graph(times, values, ""), (), str, width=360.0, name="x") is None
@@ -106,3 +129,5 @@ def test_whatever_the_values_the_drawing_stays_in_its_frame(values: list[float],
         assert all(0 <= x <= laid.right and 0 <= y <= laid.bottom for x, y in stroke)
     assert all(0 <= row.at <= laid.height for row in laid.rows)
     assert len(laid.rows) <= 12
+    change = rate(Graph(times, values, "B"))
+    assert change is None or not math.isnan(change)
