@@ -98,11 +98,17 @@ class History:
         return self._position
 
     def rebase(self, position: int) -> None:
-        """Start at `position` of a log that has lost what came before it; call it before the first append."""
+        """Start at `position` of a log that has lost what came before it; call it before the first append.
+
+        Raises:
+            HistoryError: it cannot be written down.
+        """
         with self._lock:
             self._leave()
             self._progress = Progress(Mark(position, {}))
             self._position = position
+            if self._latest is not None:
+                self._write(day_of(self._latest) * DAY)
 
     def schema(self, number: int, series: Sequence[str]) -> SchemaRef:
         """Return a schema by its number and the texts of its series, to append rows with; it may be called again."""

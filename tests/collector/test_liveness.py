@@ -97,8 +97,7 @@ def test_many_devices_and_a_restored_state() -> None:
         presence.add(device, T, 10.0)
         presence.heard(device, T + device)
     presence.goodbye(400, T + 450, "stop", 60)
-    expected = {device: at(presence, T + 460)[device] for device in [1]}
-    assert expected[1] == (0, T + 1, 0)
+    assert at(presence, T + 460)[1] == (0, T + 1, 0)
     again = Presence()
     again.restore(presence.dump())
     for moment in (T + 461, T + 480, T + 1000):

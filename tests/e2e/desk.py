@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -14,6 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+from ticketing.database import connect
+from ticketing.incident import State, to_json
+from ticketing.scope import EVERYTHING
+from ticketing.store import Filter, Order, Store
 
 BIN = Path(sys.executable).parent
 Value = TypeVar("Value")
@@ -98,6 +102,7 @@ class Desk:
         self.port = port or free_port()
         self.processes: list[Process] = []
         self.collector: Process | None = None
+        self._store: Store | None = None
 
     @property
     def url(self) -> str:
@@ -138,9 +143,11 @@ class Desk:
         return done
 
     def incidents(self, **wanted: object) -> list[dict[str, Any]]:
-        """Return the incidents that have these members, as the command prints them, the newest first."""
-        lines = self.command("incidents", "--json").stdout.splitlines()
-        found = [json.loads(line) for line in lines]
+        """Return the incidents that have these members, the newest first; read as the command reads them."""
+        if self._store is None:
+            self._store = Store(connect(f"sqlite:///{self.data / 'watchdesk.db'}"))
+        page = self._store.incidents(EVERYTHING, Filter(states=frozenset(State)), order=Order.NEWEST, limit=200)
+        found = [to_json(incident) for incident in page.incidents]
         return [one for one in found if all(one[name] == value for name, value in wanted.items())]
 
     def wait_incident(self, *, seconds: float = 30, **wanted: object) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`watchdesk up`: what a newcomer sees, the first time and later, and when something is in the way."""
 
+import functools
 import os
 import re
 import signal
@@ -38,6 +39,11 @@ def page(browser: Browser) -> "Page":  # type: ignore[misc]
     opened.close()
 
 
+def reports(desk: Desk) -> bool:
+    """Whether the agent of this machine reports."""
+    return "node_load1{" in desk.scrape("/metrics/fleet")
+
+
 def log_in(page: Page, desk: Desk, password: str) -> None:
     page.goto(desk.url + "/")
     page.fill("input[name=name]", "admin")
@@ -73,14 +79,14 @@ def test_a_newcomer_sees_a_ticket_appear_and_resolve_without_reloading(desk: Des
 def test_ctrl_c_stops_both_and_a_second_start_goes_on(desk: Desk) -> None:
     first = up(desk)
     assert "password" in first.output()
-    eventually(lambda: "node_load1{" in desk.scrape("/metrics/fleet"))
+    eventually(lambda: reports(desk))
     first.signal(signal.SIGINT)
     assert first.popen.wait(15) == 0
     assert desk.command("devices", "--json").stdout.count("instance") == 1
     first.log.unlink()
     second = up(desk)
     assert "password" not in second.output()
-    eventually(lambda: "node_load1{" in desk.scrape("/metrics/fleet"))
+    eventually(lambda: reports(desk))
     assert desk.command("devices", "--json").stdout.count("instance") == 1
     assert [one["alertname"] for one in desk.incidents() if one["alertname"] == "HostDown"] == []
     assert second.stop() == 0
@@ -92,7 +98,7 @@ def test_two_run_side_by_side(desk: Desk, tmp_path: Path) -> None:
     try:
         processes = [up(desk), up(other)]
         for one in (desk, other):
-            eventually(lambda one=one: "node_load1{" in one.scrape("/metrics/fleet"))
+            eventually(functools.partial(reports, one))
         assert [process.stop() for process in processes] == [0, 0]
     finally:
         other.end()

@@ -1,12 +1,15 @@
 """A small log of rows, its consumer, and the plain reference that the history is compared with."""
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from collector.history import History
+from collector.history.chunk import Chunk
 from collector.history.integers import Floats
 
 START = 1.8e9
@@ -95,3 +98,19 @@ def reopen(history: History, folder: Path) -> History:
     """Forget what is in memory, as a crash does, and open the history again."""
     history.close()
     return History(folder)
+
+
+def stored_rows(folder: Path) -> int:
+    """Return how many rows there are in all chunks, were they there twice or not."""
+    rows = 0
+    for index in folder.glob("*.index"):
+        chunks = index.with_suffix(".chunks").read_bytes()
+        with closing(sqlite3.connect(index)) as connection:
+            for start, size in connection.execute("SELECT start, size FROM chunk"):
+                rows += Chunk(chunks[start : start + size]).rows
+    return rows
+
+
+def sent_rows(log: Sequence[Record]) -> int:
+    """Return how many rows a log has."""
+    return sum(len(entry.times) for entry in log)

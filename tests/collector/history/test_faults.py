@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from collector.history import History, HistoryError, HistoryFullError, Reader
-from tests.collector.history.logs import START, Record, Reference, consume, fleet, reopen, take
+from tests.collector.history.logs import START, Record, Reference, consume, fleet, reopen, sent_rows, stored_rows, take
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,11 +46,14 @@ def test_a_full_disk_loses_nothing_and_recovers_by_itself(small_disk: Path) -> N
     history, log = History(small_disk / "history"), fleet(10, 500)
     take(history, log, 0, 2000)
     history.flush(2000, START, everything=True)
+    chunks = index_of(small_disk / "history").with_suffix(".chunks")
+    size = chunks.stat().st_size
     ballast = filled(small_disk)
     take(history, log, 2000, 5000)
     for attempt in range(3):
         with pytest.raises(HistoryFullError, match="no room"):
             history.flush(5000, START + attempt, everything=True)
+        assert chunks.stat().st_size == size
         assert history.position() == 2000
     Reference().add(log).check(history)
     ballast.unlink()
@@ -346,7 +349,8 @@ def test_kill_9_at_any_moment_loses_and_repeats_nothing(tmp_path: Path) -> None:
                 assert list(lines)[-1:] in ([], ["end\n"])
         if finished:
             break
-    history = History(tmp_path)
-    assert history.position() == 10_000
-    Reference().add(fleet(5, 2000)).check(history)
+    history, log = History(tmp_path), fleet(5, 2000)
+    assert history.position() == len(log)
+    assert stored_rows(tmp_path) == sent_rows(log)
+    Reference().add(log).check(history)
     history.close()

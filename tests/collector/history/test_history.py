@@ -10,7 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.history import History, HistoryError, metric
-from tests.collector.history.logs import SCHEMAS, START, Record, Reference, consume, fleet, record, reopen, take
+from tests.collector.history.logs import (
+    SCHEMAS,
+    START,
+    Record,
+    Reference,
+    consume,
+    fleet,
+    record,
+    reopen,
+    sent_rows,
+    stored_rows,
+    take,
+)
 
 HOUR = [number * 10.0 for number in range(360)]
 
@@ -145,6 +157,8 @@ def test_what_was_not_flushed_comes_again_from_the_log(history: History, folder:
     assert again.position() < 500
     consume(again, log)
     Reference().add(log).check(again)
+    again.flush(len(log), START + 1, everything=True)
+    assert stored_rows(folder) == sent_rows(log)
     again.close()
 
 
@@ -175,10 +189,14 @@ def test_a_log_that_lost_its_beginning(history: History, folder: Path) -> None:
     again.rebase(5)
     assert again.position() == 5
     more = [record(1, 1, [5000.0 + number], seed=number) for number in range(9)]
-    consume(again, [*log[:5], *more])
-    again.flush(5 + len(more), START, everything=True)
+    take(again, more, 0, 5)
+    again.flush(10, START)  # nothing is full yet, and then a crash
     last = reopen(again, folder)
+    assert last.position() == 5
+    consume(last, [*log[:5], *more])
+    last.flush(5 + len(more), START, everything=True)
     Reference().add(log).add(more).check(last)
+    assert stored_rows(folder) == sent_rows(log) + len(more)
     assert last.position() == 5 + len(more)
     last.close()
 
@@ -217,6 +235,7 @@ def test_any_crashes_and_flushes_give_the_same_content(
     history.flush(len(log), now + 1, everything=True)
     Reference().add(log).check(history)
     assert history.position() == len(log)
+    assert stored_rows(folder) == sent_rows(log)
     history.close()
 
 

@@ -9,6 +9,7 @@ import struct
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,7 +197,7 @@ def test_json_that_curl_can_send(port: Port, token: str) -> None:
 )
 def test_malformed_json_is_refused_with_its_place(port: Port, token: str, body: object, where: str) -> None:
     answer = push(port, token, json.dumps(body).encode(), Content_Type="application/json")
-    assert (answer[0], answer[1].get("path", "$")) == (400, where)
+    assert [answer[0], answer[1].get("path", "$")] == [400, where]
     assert port.frames() == []
 
 
@@ -222,7 +223,7 @@ def test_guessing_tokens_is_slowed_down(port: Port) -> None:
     assert statuses[101:] == [429, 429]
 
 
-def enrol(port: Port, secret: str, name: str = "pc1", **more: object) -> tuple[int, dict[str, str]]:
+def enrol(port: Port, secret: str, name: str = "pc1", **more: object) -> tuple[int, dict[str, Any]]:
     body = json.dumps({"token": secret, "hostname": name, "os": "linux", **more}).encode()
     status, content, _ = port.request("/v1/enrol", body)
     return status, json.loads(content)
