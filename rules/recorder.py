@@ -17,7 +17,7 @@ from rules.labels import NAME, Labels
 from rules.layouts import Layout
 from rules.windows import STALE
 
-_SCHEMA: Final = 0
+
 _FEW: Final = 64
 
 
@@ -68,7 +68,10 @@ class Recorder:
             self._layout = None
 
     def _arranged(self) -> Layout:
-        """A layout of the columns as they are; it takes the place of the last one, which had fewer or more."""
+        """A layout of the columns as they are; it takes the place of the last one, which had fewer or more.
+
+        Its schema is the owner's number, which is negative, where those of agents are hashes and are not.
+        """
         device = self._fleet.devices.get(self.owner)
         if device is None:
             self._fleet.add_device(self.owner, {})
@@ -76,4 +79,4 @@ class Recorder:
             for source in device.sources.values():
                 source.layouts.clear()
         series = [(own[NAME], {n: v for n, v in own.items() if n != NAME}) for own in self._columns]
-        return self._fleet.layout(self.owner, _SCHEMA, series)
+        return self._fleet.layout(self.owner, self.owner, series)

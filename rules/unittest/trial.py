@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ from rules.unittest.notation import NotationError
 from rules.unittest.suite import AlertTest, ExprTest, Suite, TestGroup
 
 _DEVICE = 0
+_AHEAD = re.compile(r"@|offset\s*-")  # looks at what comes later, which must be there first
 _CLOSE = 1e-12  # relative; Prometheus' sums and ours differ in the last bits
 
 
@@ -52,6 +54,8 @@ class Trial:
         except NotationError as error:
             return [f"    {error}"]
         queries = [self._compiled(test) for test in self._group.exprs]
+        order = sorted(range(len(queries)), key=lambda i: self._group.exprs[i].at)
+        answers: dict[int, list[str]] = {}
         failures: list[str] = []
         for at in self._steps():
             self._evaluate(at)
@@ -60,8 +64,11 @@ class Trial:
             for test in self._group.alerts:
                 if at <= test.at < at + self._suite.interval:
                     failures += self._alerts(test)
-        order = sorted(range(len(queries)), key=lambda i: self._group.exprs[i].at)
-        answers = {i: self._expr(self._group.exprs[i], queries[i]) for i in order}
+            for i in order:
+                asked = self._group.exprs[i]
+                if at <= asked.at < at + self._suite.interval and not _AHEAD.search(asked.expr):
+                    answers[i] = self._expr(asked, queries[i])
+        answers |= {i: self._expr(self._group.exprs[i], queries[i]) for i in order if i not in answers}
         return failures + [text for i in range(len(queries)) for text in answers[i]]
 
     def _steps(self) -> Iterator[float]:
@@ -78,12 +85,16 @@ class Trial:
         return [_Feed(self._fleet, i, own, values) for i, (own, values) in enumerate(written.items())]
 
     def _evaluate(self, at: float) -> None:
-        start, interval = self._group.start, self._group.interval
-        until = math.floor(at / interval + 1e-9)
-        for feed in self._feeds:
-            feed.until(until, start, interval)
+        self._feed(at)
         order = {name: place for place, name in enumerate(self._suite.order)}
-        self._engine.evaluate(start + at, lambda group: order.get(group.name, 0))
+        self._engine.evaluate(self._group.start + at, lambda group: order.get(group.name, 0))
+
+    def _feed(self, at: float) -> None:
+        """Append the samples up to a time; none beyond the last evaluation, as in promtool."""
+        final = int(self._group.last / self._suite.interval + 1e-9) * self._suite.interval
+        until = math.floor(min(at, final) / self._group.interval + 1e-9)
+        for feed in self._feeds:
+            feed.until(until, self._group.start, self._group.interval)
 
     def _errors(self, at: float) -> Iterator[str]:
         for rule in self._engine.rules():
@@ -114,6 +125,7 @@ class Trial:
             return [f"{head}, err: {error}"]
         if isinstance(query, PromQLError):
             return [f"{head}, err: {query.message}"]
+        self._feed(test.at)
         try:
             answer = query.at(self._group.start + test.at)
         except EvaluationError as error:
