@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import RedirectResponse, Response
@@ -54,7 +55,10 @@ def _page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "", det
     if incident is None or entries is None:
         raise Missing
     told = [entry for entry in entries if visit.staff or not entry.internal]
+    threshold = threshold_of(incident.annotations)
     graph = desk.sources.graph(visit.scope, incident)
+    if graph is not None and threshold is not None:
+        graph = replace(graph, threshold=threshold)  # of the newest alert, also where a rule has several
     device = desk.sources.find(visit.scope, incident.customer, incident.site, incident.device)
     health = desk.sources.health(visit.scope, [device.id]) if device else {}
     return desk.pages.page(
@@ -66,7 +70,7 @@ def _page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "", det
         problem=problem,
         detail=detail,
         unit=unit_of(incident.annotations),
-        threshold=threshold_of(incident.annotations),
+        threshold=threshold,
         entries=told[::-1][:_STORY],
         untold=max(0, len(told) - _STORY),
         graph=graph,

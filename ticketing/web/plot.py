@@ -19,6 +19,7 @@ class Tick:
     at: float
     text: str = ""
     time: float = 0.0  # Unix seconds, of a tick on the time axis
+    spelled: str = "tick"  # how its time is written: tick|second
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def lay_out(
         threshold=limit,
         normal=None if graph.normal is None else y(graph.normal),
         rows=[Tick(y(value), label(value)) for value in _round_values(low, high)],
-        columns=[Tick(x(t), time=t) for t in _round_times(x.low, x.high, int(width // 90))],
+        columns=_columns(x, int(width // 90)),
         marks=[
             Mark(x(t), kind, "start" if x(t) < width / 2 else "end", t) for kind, t in moments if x.low <= t <= x.high
         ],
@@ -182,9 +183,9 @@ def _round_values(low: float, high: float) -> list[float]:
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _round_times(first: float, last: float, most: int) -> list[float]:
-    """Return at most `most` round moments within [first, last]."""
-    step = next((s for s in _TIME_STEPS if (last - first) / s <= max(most, 1)), _TIME_STEPS[-1])
-    start = math.ceil(first / step) * step
-    count = int((last - start) // step) + 1
-    return [float(start + i * step) for i in range(min(max(count, 0), 4 * max(most, 1)))]
+def _columns(x: Scale, most: int) -> list[Tick]:
+    """Return the ticks of the time axis, at most `most` or so, at round moments."""
+    step = next((s for s in _TIME_STEPS if (x.high - x.low) / s <= most), _TIME_STEPS[-1])
+    start = math.ceil(x.low / step) * step
+    times = [float(start + i * step) for i in range(min(int((x.high - start) // step) + 1, 4 * most))]
+    return [Tick(x(time), time=time, spelled="second" if step < 60 else "tick") for time in times]

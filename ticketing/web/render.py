@@ -23,7 +23,12 @@ from ticketing.web.visit import LANGUAGES, Visit, back
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = {"watchdesk.css": "text/css", "watchdesk.js": "text/javascript", "watchdesk.svg": "image/svg+xml"}
-_FORMATS: Final = {"clock": "d MMM HH:mm:ss 'UTC'", "tick": "HH:mm", "full": "d MMM y HH:mm:ss 'UTC'"}
+_FORMATS: Final = {
+    "clock": "d MMM HH:mm:ss 'UTC'",
+    "tick": "HH:mm",
+    "second": "HH:mm:ss",
+    "full": "d MMM y HH:mm:ss 'UTC'",
+}
 
 
 class Pages:

@@ -22,7 +22,7 @@ def quantity(value: float, unit: str, locale: Locale) -> str:
     if unit == "ratio":
         value, unit = value * 100, "%"
     if unit == "%":
-        return f"{number(value, locale)}%"
+        return f"{number(round(value, 1), locale)}%"
     prefix = ""
     if unit in _SCALED:
         step = 0

@@ -88,6 +88,13 @@ def test_times_are_round_and_few() -> None:
     assert all(tick.time % HOUR == 0 for tick in laid.columns)
 
 
+def test_ticks_closer_than_a_minute_are_told_apart() -> None:
+    laid = lay_out(Graph([0.0, 40.0], [1.0, 2.0], "%"), (), str, width=760.0, name="wide")
+    assert laid is not None
+    assert [(tick.time, tick.spelled) for tick in laid.columns] == [(i * 10.0, "second") for i in range(5)]
+    assert {tick.spelled for tick in plot([1.0] * 30).columns} == {"tick"}
+
+
 def test_the_rate_is_that_of_the_last_stretch() -> None:
     times = [i * 60.0 for i in range(300)]
     found = rate(Graph(times, [50.0 if i < 200 else 50 + (i - 200) / 10 for i in range(300)], "%"))

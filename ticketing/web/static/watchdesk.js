@@ -29,6 +29,7 @@ const forms = {
   left: (time, now) => duration(Math.max(0, time - now) / 1000),
   clock: (time, now) => (sameDay(time, now) ? clock.format(time) : `${day.format(time)} ${minute.format(time)}`),
   full: (time) => full.format(time),
+  second: (time) => clock.format(time),
   tick: (time, now) => (sameDay(time, now) ? minute : time.getHours() + time.getMinutes() ? minute : day).format(time),
 };
 
@@ -130,6 +131,7 @@ async function fetchPage() {
 let state = "";
 let leads = false;
 let last = { type: "lost" };
+let beats = 0; // a page with data-beat="n" is fetched anew at every n-th heartbeat
 
 function show(next) {
   const sign = document.getElementById("live");
@@ -150,7 +152,7 @@ function hear({ type, position, incidents }) {
   const mine = incidents?.length && page.incident ? incidents.includes(Number(page.incident)) : true;
   if (type === "change" && mine) refresh();
   else if (type === "fleet" && page.fleet) refresh();
-  else if (type === "beat" && (page.beat || position > known)) refresh();
+  else if (type === "beat" && (position > known || ++beats % page.beat === 0)) refresh();
 }
 
 function tell(message) {
