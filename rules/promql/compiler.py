@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 import promql_parser as pp
 
 from rules.errors import PromQLError
-from rules.labels import NAME, Pick, all_but, only
+from rules.labels import ALL, NAME, NAMELESS, Pick, all_but, only
 from rules.matchers import Matcher, Op, Selector
 from rules.promql import aggregate, functions, printer
 from rules.promql.binary import Negative, ScalarArithmetic, ScalarBinary, ScalarComparison, ScalarNegative
@@ -233,19 +233,21 @@ class Compiler:
     def _matching(self, tree: Any) -> Matching:
         modifier = tree.modifier
         if modifier is None:
-            return Matching(all_but(NAME), None)
+            return Matching(NAMELESS, ALL, None)
         if modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None:
             raise PromQLError("`fill` is experimental and not supported", self.source.place("fill"))
-        pick = all_but(NAME)
+        pick, left = NAMELESS, ALL
         if modifier.matching is not None:
             labels = modifier.matching.labels
-            pick = only(*labels) if modifier.matching.type == pp.LabelModifierType.Include else all_but(NAME, *labels)
+            on = modifier.matching.type == pp.LabelModifierType.Include
+            pick = only(*labels) if on else all_but(NAME, *labels)
+            left = pick if on else all_but(*labels)
         many: Literal["left", "right"] | None = None
         if modifier.card == pp.VectorMatchCardinality.ManyToOne:
             many = "left"
         elif modifier.card == pp.VectorMatchCardinality.OneToMany:
             many = "right"
-        return Matching(pick, many, tuple(modifier.group_labels or ()))
+        return Matching(pick, left, many, tuple(modifier.group_labels or ()))
 
     # -- aggregations --------------------------------------------------------------------------------------------
 

@@ -43,18 +43,19 @@ class Clamp(VectorNode):
 
     def _eval(self, moment: Moment) -> Vec:
         low, high = self.low.eval(moment), self.high.eval(moment)
+        vec = self.vector.eval(moment)
         if high < low:
             return self.empty()
-        vec = self.vector.eval(moment)
         return vec.with_values(_greater(low, _less(high, vec.values))).nameless()
 
 
 def _greater(low: float, values: Floats) -> Floats:
-    return np.full(len(values), low) if low == np.inf else np.maximum(values, low)
+    # As Go's math.Max has it: infinity even beside NaN.
+    return np.where((values == np.inf) | (low == np.inf), np.inf, np.maximum(values, low))
 
 
 def _less(high: float, values: Floats) -> Floats:
-    return np.full(len(values), high) if high == -np.inf else np.minimum(values, high)
+    return np.where((values == -np.inf) | (high == -np.inf), -np.inf, np.minimum(values, high))
 
 
 def at_least(values: Floats, low: float) -> Floats:

@@ -13,12 +13,12 @@ import numpy as np
 
 from rules.errors import EvaluationError
 from rules.growing import Growing
-from rules.labels import NAME, Pick, all_but
+from rules.labels import NAME, Pick
 from rules.promql.frames import Frame, Relabelled, View
 from rules.promql.keys import Ids, Keys
 from rules.promql.node import VectorNode
 from rules.promql.operators import ARITHMETIC, COMPARISON
-from rules.promql.vec import Moment, Vec
+from rules.promql.vec import Floats, Mask, Moment, Vec
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """How elements are matched: by the labels in `pick`; `many` is the side that may have several for one."""
+    """How elements are matched: by the labels in `pick`; `many` is the side that may have several for one.
+
+    `left` are the labels that an element matched one to one keeps.
+    """
 
     pick: Pick
+    left: Pick
     many: Literal["left", "right"] | None
     include: tuple[str, ...] = ()
 
@@ -90,19 +94,25 @@ class VectorBinary(VectorNode):
         many_ids, one_ids, count = self._numbering.ids(many.frame, one.frame)
         partner = self._partners(many, one, many_ids, one_ids, count)
         found = many.mask & (partner >= 0)
-        if self.matching.many is None:
-            self._check_one_to_one(found, many_ids)
+        frame = self._labels.frame(many.frame, one.frame, partner, found)
         taken = one.values[partner] if len(one.values) else np.zeros(len(partner))
         a, b = (taken, many.values) if self.matching.many == "right" else (many.values, taken)
-        vec = Vec(self._labels.frame(many.frame, one.frame, partner, found), a, found)
-        if self.matching.many is not None:
+        values, kept = self._operate(a, b, found)
+        vec = Vec(frame, values, kept)
+        if self.matching.many is None:
+            self._check_one_to_one(kept, many_ids)
+        else:
             self._check_unique(vec)
+        return vec.checked()
+
+    def _operate(self, a: Floats, b: Floats, found: Mask) -> tuple[Floats, Mask]:
+        """Return the values, and which of what was found is kept."""
         if self.op in ARITHMETIC:
-            return vec.with_values(ARITHMETIC[self.op](a, b)).checked()
+            return ARITHMETIC[self.op](a, b), found
         holds = COMPARISON[self.op](a, b)
         if self.as_bool:
-            return vec.with_values(holds.astype(np.float64)).checked()
-        return vec.checked() if self.lenient else vec.where(holds).checked()
+            return holds.astype(np.float64), found
+        return a, found if self.lenient else found & holds
 
     def _partners(self, many: Vec, one: Vec, many_ids: Ids, one_ids: Ids, count: int) -> Ids:
         """Return for each element of the many side the position of its partner, or -1."""
@@ -126,7 +136,7 @@ class VectorBinary(VectorNode):
         )
 
     @staticmethod
-    def _check_one_to_one(found: np.typing.NDArray[np.bool_], ids: Ids) -> None:
+    def _check_one_to_one(found: Mask, ids: Ids) -> None:
         there = ids[found]
         if len(there) and np.bincount(there).max() > 1:
             raise EvaluationError(
@@ -150,7 +160,7 @@ class ResultLabels:
         self._result: Frame | None = None
         self._relabelled: Relabelled | None = None
 
-    def frame(self, many: Frame, one: Frame, partner: Ids, found: np.typing.NDArray[np.bool_]) -> Frame:
+    def frame(self, many: Frame, one: Frame, partner: Ids, found: Mask) -> Frame:
         """Return the frame of the result, over the elements of the many side."""
         if not self._matching.include:
             return self._plain(many)
@@ -160,11 +170,8 @@ class ResultLabels:
         if self._result is None or self._frames is None or self._frames[0] is not many:
             base = many.nameless() if self._drop_name else many
             if self._matching.many is None:  # matched one to one: by labels that are then distinct
-                pick = self._matching.pick
-                if not pick.keep:
-                    pick = all_but(*(pick.names - {NAME}))
                 unsure = self._drop_name and self._matching.pick.has(NAME)
-                base = View(base, pick, distinct=not unsure)
+                base = View(base, self._matching.left, distinct=not unsure)
             self._frames = (many, many)
             self._result = base
         if self._drop_name:
@@ -172,7 +179,7 @@ class ResultLabels:
         self._result.n = many.n
         return self._result
 
-    def _included(self, many: Frame, one: Frame, partner: Ids, found: np.typing.NDArray[np.bool_]) -> Frame:
+    def _included(self, many: Frame, one: Frame, partner: Ids, found: Mask) -> Frame:
         known = self._frames == (many, one)
         if known:
             before = self._partner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any, Final
 
@@ -36,6 +37,8 @@ def number(value: float) -> str:
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "Inf" if value > 0 else "-Inf"
+    if not value:
+        return "0" if math.copysign(1, value) > 0 else "-0"
     return repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 

@@ -88,8 +88,8 @@ class CountValues(VectorNode):
             raise EvaluationError(f"invalid label name {self.label!r}")
         vec = self.vector.eval(moment)
         there = np.flatnonzero(vec.mask)
-        unique, inverse = np.unique(vec.values[there], return_inverse=True)
-        texts = self.fleet.strings.encode([written(value) for value in unique.tolist()])
+        bits, inverse = np.unique(vec.values[there].view(np.int64), return_inverse=True)  # -0 is not 0
+        texts = self.fleet.strings.encode([written(value) for value in bits.view(np.float64).tolist()])
         chosen = View.of(vec.frame, ALL, distinct=False)
         chosen.add(there)
         labelled = Relabelled(chosen)
