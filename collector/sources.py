@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from collector.collector import Collector
 
 FRESH_SECONDS: Final = 2.0  # how old what the pages show of the register and of the fleet's health may be
-BEFORE_SECONDS: Final = 1800.0  # of a graph, before its fault
-AFTER_SECONDS: Final = 600.0
+AROUND: Final = (120.0, 6 * 3600.0)  # seconds that a graph shows before its fault: as long as four of it, within these
 STEPS: Final = 240
 Floats = NDArray[np.float64]
 _UNITS: Final = {"percent": "%", "bytes": "B", "bytes_per_second": "B/s", "seconds": "s", "celsius": "°C"}
@@ -101,11 +100,12 @@ class FleetSources:
         return next((view for view in self.devices(scope) if view.id == device_id), None)
 
     def find(self, scope: Scope, customer: str, site: str, name: str) -> DeviceView | None:
-        """Return the device that an incident names."""
-        return next(
-            (view for view in self.devices(scope) if (view.customer, view.site, view.name) == (customer, site, name)),
-            None,
-        )
+        """Return the device that an incident names; of several of that name the last, which may be retired by now."""
+        named = [d for d in self._register(scope) if (d.customer, d.site, d.name) == (customer, site, name)]
+        if not named:
+            return None
+        with self._pipeline.lock:
+            return self._view(max(named, key=lambda device: device.id))
 
     def health(self, scope: Scope, device_ids: Sequence[int]) -> Mapping[int, Sequence[Reading]]:
         """Return the readings of some devices of the scope."""
@@ -132,8 +132,7 @@ class FleetSources:
         drawn = self._drawn(incident)
         if device is None or drawn is None:
             return None
-        over = incident.resolved_at or incident.recovered_at or math.inf
-        start, end = incident.active_at - BEFORE_SECONDS, min(self._collector.clock(), over + AFTER_SECONDS)
+        start, end = _span(incident, self._collector.clock())
         kept = self._collector.recorder.history.read(device.id, lambda _name, _labels: True, start, end)
         target = _target(device)
         given = [_given(text, target, *samples) for text, samples in kept.items()]
@@ -156,8 +155,12 @@ class FleetSources:
         return next((drawn for drawn in found if drawn is not None), None)
 
     def _in_scope(self, scope: Scope) -> list[Device]:
+        return [device for device in self._register(scope) if device.retired_at is None]
+
+    def _register(self, scope: Scope) -> list[Device]:
+        """Return the devices of a scope, those that were retired too."""
         if self._collector.clock() - self._kept.devices_at > FRESH_SECONDS:
-            self._kept.devices = self._collector.register.devices()
+            self._kept.devices = self._collector.register.devices(retired=True)
             self._kept.devices_at = self._collector.clock()
         return [device for device in self._kept.devices if scope.customer in (None, device.customer)]
 
@@ -184,6 +187,13 @@ class FleetSources:
                         health.setdefault(labels.get("instance", ""), []).append(_reading(measure, labels, value))
             self._kept.health, self._kept.health_at = health, self._collector.clock()
         return self._kept.health
+
+
+def _span(incident: Incident, now: float) -> tuple[float, float]:
+    """Return from when to when the graph of an incident goes: the fault, what led to it, and a while after it."""
+    over = incident.recovered_at or incident.resolved_at or now
+    around = min(max(4 * (over - incident.active_at), AROUND[0]), AROUND[1])
+    return incident.active_at - around, min(now, over + around / 2)
 
 
 def _given(

@@ -17,7 +17,9 @@ def shipped_for(desk: Desk) -> str:
     """Return the shipped configuration, for a collector of a test."""
     text = SHIPPED.read_text().replace("127.0.0.1:8080", f"127.0.0.1:{desk.port}")
     config = yaml.safe_load(text.replace("/etc/prometheus/watchdesk.token", str(desk.data / "metrics.token")))
-    config["global"]["scrape_interval"] = "1s"
+    config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    for job in config["scrape_configs"]:
+        job.pop("scrape_timeout", None)
     return yaml.safe_dump(config)
 
 
