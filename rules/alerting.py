@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rules.alerts import Alert, Transition
 from rules.errors import EvaluationError
 from rules.files import Rule
@@ -28,7 +31,7 @@ class Around(NamedTuple):
 
 
 class AlertingRule:
-    """Evaluates an alerting rule and keeps its alerts; without `presence` missing data is recovery, as in Prometheus."""
+    """Evaluates a rule and keeps its alerts; without `presence` missing data is recovery, as in Prometheus."""
 
     def __init__(
         self, rule: Rule, group: str, source: Source, around: Around, presence: Presence | None = None
@@ -43,6 +46,7 @@ class AlertingRule:
         self._annotations = {name: Template(text, rule.name) for name, text in rule.annotations.items()}
         self._asking = any(t.queries for t in self._annotations.values())  # what they ask may be gone with the alert
         self._fixed = not any(t.volatile for t in self._labels.values())
+        self._samples: tuple[list[Labels], NDArray[np.float64]] | None = None
         self._named: dict[Labels, Labels] = {}  # labels after templating, by those before it
 
     def evaluate(self, now: float, when: float, limit: int) -> list[Transition]:
@@ -60,6 +64,8 @@ class AlertingRule:
             raise EvaluationError(f"exceeded limit of {limit} with {count} alerts")
         self._named = named if self._fixed else {}
         changes = self.life.step(now, found, lambda lost: self._missing(lost, when))
+        if changes:
+            self._samples = None
         return [self._transition(change, now) for change in changes]
 
     def end(self, now: float, reason: str) -> list[Transition]:
@@ -69,6 +75,7 @@ class AlertingRule:
     def forget(self, match: Mapping[str, str], now: float, reason: str) -> list[Transition]:
         """End the alerts that bear all of these labels, without recovery."""
         keys = [key for key in self.life.active if all(key.get(n) == v for n, v in match.items())]
+        self._samples = None
         changes = [Change(self.life.active.pop(key), "inactive", reason) for key in keys]
         return [self._transition(change, now) for change in changes]
 
@@ -87,17 +94,22 @@ class AlertingRule:
                 seen_at=a.seen_at,
             )
 
-    def samples(self) -> tuple[list[Labels], list[float]]:
-        """ALERTS and ALERTS_FOR_STATE of every alert; one that is stale counts as firing."""
-        labels: list[Labels] = []
-        values: list[float] = []
-        for key, a in self.life.active.items():
-            own = {**self.rule.labels, **key}
-            state = "pending" if a.state == "pending" else "firing"
-            labels.append(Labels({**own, NAME: "ALERTS", "alertstate": state}))
-            labels.append(Labels({**own, NAME: "ALERTS_FOR_STATE"}))
-            values += (1.0, float(int(a.active_at)))
-        return labels, values
+    def samples(self) -> tuple[list[Labels], NDArray[np.float64]]:
+        """ALERTS and ALERTS_FOR_STATE of every alert; one that is stale counts as firing.
+
+        The same list as long as no alert has changed its state.
+        """
+        if self._samples is None:
+            labels: list[Labels] = []
+            values: list[float] = []
+            for key, a in self.life.active.items():
+                own = {**self.rule.labels, **key}
+                state = "pending" if a.state == "pending" else "firing"
+                labels.append(Labels({**own, NAME: "ALERTS", "alertstate": state}))
+                labels.append(Labels({**own, NAME: "ALERTS_FOR_STATE"}))
+                values += (1.0, float(int(a.active_at)))
+            self._samples = labels, np.array(values)
+        return self._samples
 
     def _identity(self, source: Labels, value: float, now: float) -> Labels:
         """An alert's labels: those of the element without its name, the rule's, and alertname."""

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from rules.alerting import AlertingRule
 from rules.alerts import Transition
 from rules.errors import RuleError
@@ -97,8 +95,7 @@ class RunningRule:
         try:
             if isinstance(self.work, AlertingRule):
                 changes = self.work.evaluate(now, when, group.limit)
-                labels, values = self.work.samples()
-                self.recorder.write(labels, np.array(values), when)
+                self.recorder.write(*self.work.samples(), when)
                 self.series = len(self.work.life.active)
             else:
                 recorded, numbers = self.work.evaluate(when, group.limit)

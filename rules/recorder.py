@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rules.fleet import Fleet
 from rules.labels import NAME, Labels
 from rules.layouts import Layout
-from rules.windows import STALE
+from rules.rings import STALE
 
 
 _FEW: Final = 64
@@ -31,7 +31,7 @@ class Recorder:
         self._layout: Layout | None = None
         self._last: Sequence[Labels] = ()
         self._places = np.zeros(0, np.intp)
-        self._used = 0
+        self._used = len(self._columns)
 
     @property
     def columns(self) -> list[Labels]:

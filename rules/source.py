@@ -45,8 +45,8 @@ class Source:
         return frozenset(self.query.present(now).labels)
 
     def memory(self) -> int:
-        """Bytes that the windows of this expression take."""
-        return 0
+        """Bytes that the windows of this expression take; others may look at them too."""
+        return self.query.memory()
 
 
 def _looked_at(tree: Any) -> tuple[frozenset[str], bool]:

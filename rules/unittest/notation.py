@@ -10,7 +10,7 @@ from typing import Final
 
 from rules.labels import NAME, Labels
 from rules.template.constants import unquote
-from rules.windows import STALE
+from rules.rings import STALE
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
