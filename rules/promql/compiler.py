@@ -15,7 +15,7 @@ from rules.promql import aggregate, functions, printer
 from rules.promql.binary import Negative, ScalarArithmetic, ScalarBinary, ScalarComparison, ScalarNegative
 from rules.promql.functions import bare
 from rules.promql.matching import Matching, VectorBinary
-from rules.promql.node import Node, Number, ScalarNode, Text, VectorNode
+from rules.promql.node import Node, Number, Samples, ScalarNode, Text, VectorNode
 from rules.promql.operators import ARITHMETIC, SETS
 from rules.promql.past import Past
 from rules.promql.ranking import CountValues, Ranked
@@ -98,7 +98,11 @@ class Compiler:
                 return self.shared(tree, lambda text: Number(self.fleet, text, tree.val))
             case pp.StringLiteral():
                 return self.shared(tree, lambda text: Text(self.fleet, text, tree.val))
-        raise PromQLError("a range of samples is no answer; apply a function such as rate() to it", 0)
+        if isinstance(tree, pp.SubqueryExpr):
+            self.compile(tree.expr)
+        else:
+            self.selector(tree.vector_selector)
+        return self.shared(tree, lambda text: Samples(self.fleet, text))
 
     def vector(self, tree: Any) -> VectorNode:
         """Return the node of a tree that is a vector."""

@@ -80,9 +80,9 @@ def sign(values: Floats) -> Floats:
 
 
 def seconds(values: Floats) -> np.typing.NDArray[np.int64]:
-    """Return whole Unix seconds; what is none is the least of all numbers, as in Go."""
+    """Return whole Unix seconds; what is none is the end of time, as Go's arithmetic has it."""
     good = np.isfinite(values) & (np.abs(values) < 2.0**63)
-    whole = np.full(len(values), np.iinfo(np.int64).min)
+    whole = np.full(len(values), np.iinfo(np.int64).max)
     whole[good] = np.trunc(values[good]).astype(np.int64)
     return whole
 

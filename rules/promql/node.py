@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from rules.errors import EvaluationError
 from rules.promql.frames import Frame, Listed
 from rules.promql.vec import Moment, Vec
 
@@ -92,6 +93,15 @@ class Text(Node[str]):
 
     def _eval(self, _moment: Moment) -> str:
         return self.value
+
+
+class Samples(VectorNode):
+    """A range of samples by itself: Prometheus takes it as an expression, but it is no answer."""
+
+    kind = "samples"
+
+    def _eval(self, _moment: Moment) -> Vec:
+        raise EvaluationError("a range of samples is no answer; apply a function such as rate() to it")
 
 
 class Time(ScalarNode):

@@ -60,7 +60,7 @@ class Ranked(VectorNode):
         new[1:] = groups[1:] != groups[:-1]
         starts = np.flatnonzero(new)
         rank = np.arange(len(order)) - starts[np.cumsum(new) - 1] if len(order) else order
-        order = order[rank < size]
+        order = order[rank < np.floor(size)]
         mask = np.zeros(len(vec.mask), np.bool_)
         mask[order] = True
         return Vec(vec.frame, vec.values, mask, order)

@@ -5,6 +5,8 @@ What jumps (comparisons, floor, changes) is given *exact* vectors: those that no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -53,10 +55,25 @@ _OVER_TIME = ("avg", "min", "max", "sum", "count", "last", "present", "stddev", 
 _RANGED = ("delta", "deriv", "idelta", "changes", "resets")
 
 
+def of(*texts: str) -> Text:
+    """One of these texts."""
+    return st.sampled_from(texts)
+
+
+def each(texts: Sequence[str]) -> Text:
+    """One of these texts."""
+    return st.sampled_from(texts)
+
+
+def fill(template: str, *parts: Text) -> Text:
+    """A template with something for each {}."""
+    return st.builds(template.format, *parts)
+
+
 def selectors() -> Text:
     """Instant selectors, with offset and @ at times."""
     shifts = ("", "", "", " offset 3m", " offset -2m", f" @ {NOW - 700:.3f}", " @ end()", f" @ {NOW:.3f} offset 10m")
-    return st.builds(str.__add__, st.sampled_from(_SELECTORS), st.sampled_from(shifts))
+    return st.builds(str.__add__, each(_SELECTORS), st.sampled_from(shifts))
 
 
 def exact(depth: int) -> Text:
@@ -64,19 +81,17 @@ def exact(depth: int) -> Text:
     if depth <= 0:
         return selectors()
     inner = exact(depth - 1)
-    number = st.sampled_from(("1", "2", "-3", "0.5", "10"))
+    number = of("1", "2", "-3", "0.5", "10")
     return st.one_of(
         selectors(),
-        st.builds("({} {} {})".format, inner, st.sampled_from("+-*"), number),
-        st.builds("-{}".format, selectors()),
-        st.builds("{} ({})".format, _grouped(("sum", "min", "max", "count", "group")), inner),
-        st.builds("({}{} {})".format, inner, _filters(), number),
-        st.builds("({} {}{} {})".format, inner, st.sampled_from(("and", "or", "unless")), _matching(), inner),
-        st.builds("{}_over_time({})".format, st.sampled_from(("min", "max", "last", "count", "present")), ranges(0)),
+        fill("({} {} {})", inner, st.sampled_from("+-*"), number),
+        fill("-{}", selectors()),
+        fill("{} ({})", _grouped(("sum", "min", "max", "count", "group")), inner),
+        fill("({}{} {})", inner, _filters(), number),
+        fill("({} {}{} {})", inner, of("and", "or", "unless"), _matching(), inner),
+        fill("{}_over_time({})", of("min", "max", "last", "count", "present"), ranges(0)),
         # Prometheus forgets the offset of timestamp(x @ t offset d).
-        st.builds(
-            "timestamp({}{})".format, st.sampled_from(_SELECTORS), st.sampled_from(("", " offset 3m", " @ end()"))
-        ),
+        st.builds("timestamp({}{})".format, each(_SELECTORS), st.sampled_from(("", " offset 3m", " @ end()"))),
     )
 
 
@@ -87,20 +102,20 @@ def vectors(depth: int) -> Text:
     inner, before = vectors(depth - 1), exact(depth - 1)
     return st.one_of(
         exact(depth),
-        st.builds("{}({})".format, st.sampled_from(_CONTINUOUS), inner),
-        st.builds("{}({})".format, st.sampled_from(_JUMPING), before),
-        st.builds("round({}, {})".format, before, st.sampled_from(("0.5", "5", "-2", "10"))),
-        st.builds("clamp({}, {}, {})".format, inner, scalars(0), scalars(0)),
-        st.builds("clamp_{}({}, {})".format, st.sampled_from(("min", "max")), inner, scalars(0)),
+        fill("{}({})", each(_CONTINUOUS), inner),
+        fill("{}({})", each(_JUMPING), before),
+        fill("round({}, {})", before, of("0.5", "5", "-2", "10")),
+        fill("clamp({}, {}, {})", inner, scalars(0), scalars(0)),
+        fill("clamp_{}({}, {})", of("min", "max"), inner, scalars(0)),
         _arithmetic(inner),
         _comparisons(before),
         _joins(before),
         _aggregations(inner, before),
         _over_ranges(depth),
         _labelled(inner),
-        st.builds("vector({})".format, scalars(depth - 1)),
-        st.builds("absent({})".format, st.one_of(selectors(), before)),
-        st.builds("sort{}({})".format, st.sampled_from(("", "_desc")), inner),
+        fill("vector({})", scalars(depth - 1)),
+        fill("absent({})", st.one_of(selectors(), before)),
+        fill("sort{}({})", of("", "_desc"), inner),
         _histograms(),
     )
 
@@ -108,142 +123,134 @@ def vectors(depth: int) -> Text:
 def scalars(depth: int) -> Text:
     """Numbers."""
     if depth <= 0:
-        return st.sampled_from(_NUMBERS)
+        return each(_NUMBERS)
     inner = scalars(depth - 1)
     return st.one_of(
-        st.sampled_from(_NUMBERS),
-        st.builds("({} {} {})".format, inner, st.sampled_from(("+", "-", "*", "/", "^", "%", "atan2")), inner),
-        st.builds("({} {} bool {})".format, inner, _comparators(), inner),
-        st.builds("-{}".format, inner),
-        st.builds("scalar({})".format, st.one_of(st.just("one"), vectors(depth - 1))),
+        each(_NUMBERS),
+        fill("({} {} {})", inner, of("+", "-", "*", "/", "^", "%", "atan2"), inner),
+        fill("({} {} bool {})", inner, _comparators(), inner),
+        fill("-{}", inner),
+        fill("scalar({})", st.one_of(st.just("one"), vectors(depth - 1))),
     )
 
 
 def ranges(depth: int) -> Text:
     """Range selectors, and subqueries where there is depth left."""
-    plain = st.builds(
-        "{}[{}]{}".format,
-        st.sampled_from(_SELECTORS),
-        st.sampled_from(_RANGES),
-        st.sampled_from(("", "", "", " offset 4m", " offset -1m", f" @ {NOW - 300:.3f}")),
+    plain = fill(
+        "{}[{}]{}",
+        each(_SELECTORS),
+        each(_RANGES),
+        of("", "", "", " offset 4m", " offset -1m", f" @ {NOW - 300:.3f}"),
     )
     if depth <= 0:
         return plain
-    steps = st.sampled_from(("", "30s", "1m", "7s"))
-    return st.one_of(plain, st.builds("({})[{}:{}]".format, exact(depth - 1), st.sampled_from(_RANGES[:3]), steps))
+    steps = of("", "30s", "1m", "7s")
+    return st.one_of(plain, fill("({})[{}:{}]", exact(depth - 1), each(_RANGES[:3]), steps))
 
 
 def _comparators() -> Text:
-    return st.sampled_from(("==", "!=", ">", "<", ">=", "<="))
+    return of("==", "!=", ">", "<", ">=", "<=")
 
 
 def _filters() -> Text:
-    return st.builds(" {}{}".format, _comparators(), st.sampled_from(("", "", " bool")))
+    return fill(" {}{}", _comparators(), of("", "", " bool"))
 
 
 def _label_lists() -> Text:
-    return st.lists(st.sampled_from(_LABELS), max_size=3, unique=True).map(", ".join)
+    return st.lists(each(_LABELS), max_size=3, unique=True).map(", ".join)
 
 
 def _grouped(ops: tuple[str, ...]) -> Text:
-    by = st.one_of(st.just(""), st.builds(" {} ({})".format, st.sampled_from(("by", "without")), _label_lists()))
-    return st.builds("{}{}".format, st.sampled_from(ops), by)
+    by = st.one_of(st.just(""), fill(" {} ({})", of("by", "without"), _label_lists()))
+    return fill("{}{}", st.sampled_from(ops), by)
 
 
 def _matching() -> Text:
-    return st.one_of(st.just(""), st.builds(" {}({})".format, st.sampled_from(("on", "ignoring")), _label_lists()))
+    return st.one_of(st.just(""), fill(" {}({})", of("on", "ignoring"), _label_lists()))
 
 
 def _arithmetic(inner: Text) -> Text:
-    ops = st.sampled_from(("+", "-", "*", "/", "^"))
+    ops = of("+", "-", "*", "/", "^")
     return st.one_of(
-        st.builds("({} {} {})".format, inner, ops, scalars(1)),
-        st.builds("({} {} {})".format, scalars(1), ops, inner),
-        st.builds("({} {}{} {})".format, inner, ops, _matching(), inner),
-        st.builds("(-{} atan2 {})".format, inner, inner),  # nameless: Prometheus 2 let atan2 keep the name
-        st.builds("-({})".format, inner),
-        st.builds("-{} ^ 2".format, selectors()),
-        st.builds("({} % {})".format, selectors(), st.sampled_from(("3", "0.5", "-2", "0"))),
+        fill("({} {} {})", inner, ops, scalars(1)),
+        fill("({} {} {})", scalars(1), ops, inner),
+        fill("({} {}{} {})", inner, ops, _matching(), inner),
+        fill("(-{} atan2 {})", inner, inner),  # nameless: Prometheus 2 let atan2 keep the name
+        fill("-({})", inner),
+        fill("-{} ^ 2", selectors()),
+        fill("({} % {})", selectors(), of("3", "0.5", "-2", "0")),
     )
 
 
 def _comparisons(before: Text) -> Text:
     return st.one_of(
-        st.builds("({}{} {})".format, before, _filters(), scalars(0)),
-        st.builds("({}{} {})".format, scalars(0), _filters(), before),
-        st.builds("({}{}{} {})".format, before, _filters(), _matching(), before),
+        fill("({}{} {})", before, _filters(), scalars(0)),
+        fill("({}{} {})", scalars(0), _filters(), before),
+        fill("({}{}{} {})", before, _filters(), _matching(), before),
     )
 
 
 def _joins(before: Text) -> Text:
-    many = st.one_of(st.sampled_from(("g", "c_total", "load", "limit")), before)
+    many = st.one_of(of("g", "c_total", "load", "limit"), before)
     one = st.one_of(st.sampled_from(("i_info", "limit", "sum by (instance) (g)", "one", "max by (job) (g)")), before)
-    side = st.sampled_from(("left", "right"))
-    include = st.lists(st.sampled_from(("version", "role", "kind", "missing", "cpu")), max_size=2, unique=True)
+    side = of("left", "right")
+    include = st.lists(of("version", "role", "kind", "missing", "cpu"), max_size=2, unique=True)
     extra = include.map(", ".join)
-    labels = st.sampled_from(("instance", "job", "instance, job", ""))
-    op = st.one_of(st.sampled_from(("*", "+", "/")), _filters())
-    left = st.builds("({} {} on({}) group_left({}) {})".format, many, op, labels, extra, one)
-    right = st.builds("({} {} on({}) group_right({}) {})".format, one, op, labels, extra, many)
-    ignoring = st.builds("({} {} ignoring({}) group_{}({}) {})".format, many, op, _label_lists(), side, extra, one)
+    labels = of("instance", "job", "instance, job", "")
+    op = st.one_of(of("*", "+", "/"), _filters())
+    left = fill("({} {} on({}) group_left({}) {})", many, op, labels, extra, one)
+    right = fill("({} {} on({}) group_right({}) {})", one, op, labels, extra, many)
+    ignoring = fill("({} {} ignoring({}) group_{}({}) {})", many, op, _label_lists(), side, extra, one)
     return st.one_of(left, right, ignoring)
 
 
 def _aggregations(inner: Text, before: Text) -> Text:
     ops = _grouped(("sum", "avg", "min", "max", "count", "group"))
-    distinct = st.sampled_from(("g", 'g{job="api"}', "limit", "c_total"))
+    distinct = of("g", 'g{job="api"}', "limit", "c_total")
     return st.one_of(
-        st.builds("{} ({})".format, ops, inner),
+        fill("{} ({})", ops, inner),
         # Of something finite: Prometheus 2 takes the deviation of one infinity as 0.
-        st.builds("{} ({})".format, _grouped(("stddev", "stdvar")), before),
-        st.builds(
-            "{} ({}, {})".format, _grouped(("quantile",)), st.sampled_from(("0", "0.5", "0.9", "1", "-1", "2")), inner
-        ),
-        st.builds(
-            "{} ({}, {})".format, _grouped(("topk", "bottomk")), st.sampled_from(("1", "2", "5", "0", "-1")), distinct
-        ),
-        st.builds('{} ("{}", {})'.format, _grouped(("count_values",)), st.sampled_from(("value", "job")), before),
+        fill("{} ({})", _grouped(("stddev", "stdvar")), before),
+        st.builds("{} ({}, {})".format, _grouped(("quantile",)), of("0", "0.5", "0.9", "1", "-1", "2"), inner),
+        st.builds("{} ({}, {})".format, _grouped(("topk", "bottomk")), of("1", "2", "5", "0", "-1"), distinct),
+        fill('{} ("{}", {})', _grouped(("count_values",)), of("value", "job"), before),
     )
 
 
 def _over_ranges(depth: int) -> Text:
     spans = ranges(depth - 1)
-    rates = st.sampled_from(("rate", "increase", "irate"))
-    counted = st.builds("{}[{}]".format, st.sampled_from(_COUNTERS), st.sampled_from(_RANGES))
-    again = st.builds(
-        "{}[{}:{}]".format, st.sampled_from(_COUNTERS), st.sampled_from(_RANGES), st.sampled_from(("15s", "1m"))
-    )
+    rates = of("rate", "increase", "irate")
+    counted = fill("{}[{}]", each(_COUNTERS), each(_RANGES))
+    again = st.builds("{}[{}:{}]".format, each(_COUNTERS), each(_RANGES), of("15s", "1m"))
     return st.one_of(
-        st.builds("{}({})".format, rates, counted),
-        st.builds("{}({})".format, rates, again),
-        st.builds("{}_over_time({})".format, st.sampled_from(_OVER_TIME), spans),
-        st.builds("{}({})".format, st.sampled_from(_RANGED), spans),
-        st.builds("quantile_over_time({}, {})".format, st.sampled_from(("0", "0.3", "1", "1.5", "NaN")), spans),
-        st.builds("predict_linear({}, {})".format, spans, st.sampled_from(("600", "-60", "0"))),
-        st.builds(
-            "holt_winters({}, {}, {})".format, spans, st.sampled_from(("0.1", "0.5")), st.sampled_from(("0.3", "0.9"))
-        ),
-        st.builds("absent_over_time({})".format, spans),
+        fill("{}({})", rates, counted),
+        fill("{}({})", rates, again),
+        fill("{}_over_time({})", each(_OVER_TIME), spans),
+        fill("{}({})", each(_RANGED), spans),
+        fill("quantile_over_time({}, {})", of("0", "0.3", "1", "1.5", "NaN"), spans),
+        fill("predict_linear({}, {})", spans, of("600", "-60", "0")),
+        st.builds("holt_winters({}, {}, {})".format, spans, of("0.1", "0.5"), of("0.3", "0.9")),
+        fill("absent_over_time({})", spans),
     )
 
 
 def _labelled(inner: Text) -> Text:
     replace = 'label_replace({}, "{}", "{}", "{}", "{}")'
     return st.one_of(
-        st.builds(
-            replace.format,
+        fill(
+            replace,
             inner,
-            st.sampled_from(("job", "fresh", "instance", "__name__")),
-            st.sampled_from(("$1", "x", "", "${1}-$2", "$name", "a$1b$$")),
-            st.sampled_from(("job", "instance", "missing", "__name__")),
-            st.sampled_from(("(.*)", "(a|b).*", "(?P<name>.)(.*)", "", "api", "(x")),
+            of("job", "fresh", "instance", "__name__"),
+            of("$1", "x", "", "${1}-$2", "$name", "a$1b$$"),
+            of("job", "instance", "missing", "__name__"),
+            of("(.*)", "(a|b).*", "(?P<name>.)(.*)", "", "api", "(x"),
         ),
-        st.builds(
-            'label_join({}, "{}", "{}"{})'.format,
+        fill(
+            'label_join({}, "{}", "{}"{})',
             inner,
-            st.sampled_from(("fresh", "job", "__name__")),
-            st.sampled_from(("", "-", ", ")),
-            st.lists(st.sampled_from(("job", "instance", "missing")), max_size=3).map(
+            of("fresh", "job", "__name__"),
+            of("", "-", ", "),
+            st.lists(of("job", "instance", "missing"), max_size=3).map(
                 lambda names: "".join(f', "{name}"' for name in names)
             ),
         ),
@@ -254,6 +261,4 @@ def _histograms() -> Text:
     buckets = st.sampled_from(
         ("h_bucket", "rate(h_bucket[5m])", "sum by (le) (rate(h_bucket[5m]))", "g", "h_bucket > 20")
     )
-    return st.builds(
-        "histogram_quantile({}, {})".format, st.sampled_from(("0", "0.1", "0.5", "0.99", "1", "-1", "NaN")), buckets
-    )
+    return st.builds("histogram_quantile({}, {})".format, of("0", "0.1", "0.5", "0.99", "1", "-1", "NaN"), buckets)

@@ -1,7 +1,7 @@
 """Samples on which we and Prometheus are compared.
 
-Values are multiples of 1/4, so that sums are exact; times end in .123 s and questions in .5 s, so that no sample lies on
-the edge of a window: there Prometheus 2 and 3 differ.
+Values are multiples of 1/4, so that sums are exact; times end in .123 s and questions in .5 s, so that no sample lies
+on the edge of a window: there Prometheus 2 and 3 differ.
 """
 
 from __future__ import annotations
