@@ -23,7 +23,7 @@ from ticketing.store import Filter, Order, Store
 CUSTOMER, SITE, ROLE = "home", "drill", "drill"
 FAULT, HEALTHY = "fault", "healthy"
 INTERVAL = 1
-SETTLE_SECONDS = 3.0  # of good readings before the fault, so that there is something to compare with
+SETTLE_SECONDS = 2.0  # of good readings before the fault, so that there is something to compare with
 DEADLINE_SECONDS = 60.0
 POLL_SECONDS = 0.2
 

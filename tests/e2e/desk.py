@@ -36,14 +36,17 @@ def free_port() -> int:
             return port
 
 
-def eventually(what: Callable[[], Value | None], *, seconds: float = 30, otherwise: str = "") -> Value:
+def eventually(
+    what: Callable[[], Value | None], *, seconds: float = 30, otherwise: str | Callable[[], str] = ""
+) -> Value:
     """Return what the call returns as soon as that is neither None nor False."""
     deadline = time.monotonic() + seconds
     while True:
         found = what()
         if found is not None and found is not False:
             return found
-        assert time.monotonic() < deadline, otherwise or f"nothing after {seconds} s"
+        if time.monotonic() > deadline:
+            raise AssertionError((otherwise() if callable(otherwise) else otherwise) or f"nothing after {seconds} s")
         time.sleep(0.05)
 
 
@@ -117,7 +120,7 @@ class Desk:
     def serve(self, *, environment: dict[str, str] | None = None) -> Process:
         """Start the collector, and return when it is ready."""
         self.collector = self.run("serve", "--port", str(self.port), environment=environment)
-        eventually(self.ready, otherwise=self.collector.output())
+        eventually(self.ready, otherwise=self.collector.output)
         return self.collector
 
     def run(self, *words: str, environment: dict[str, str] | None = None) -> Process:
@@ -152,8 +155,11 @@ class Desk:
 
     def wait_incident(self, *, seconds: float = 30, **wanted: object) -> dict[str, Any]:
         """Return the incident that has these members as soon as there is one."""
-        otherwise = f"no incident with {wanted}; there are {self.incidents()}"
-        return eventually(lambda: next(iter(self.incidents(**wanted)), None), seconds=seconds, otherwise=otherwise)
+        return eventually(
+            lambda: next(iter(self.incidents(**wanted)), None),
+            seconds=seconds,
+            otherwise=lambda: f"no incident with {wanted}; there are {self.incidents()}",
+        )
 
     def token(self, customer: str = "acme", site: str = "hq", **options: str) -> str:
         """Return a new enrolment token."""
