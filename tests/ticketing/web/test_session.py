@@ -2,9 +2,11 @@
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tests.ticketing.web.world import PASSWORD, World, served
-from ticketing.web.visit import local_path, preferred
+from ticketing.web.visit import Visit, local_path, preferred, set_cookie
 
 
 def cookie(answer: httpx.Response, what: str) -> str:
@@ -141,3 +143,20 @@ def test_the_preferred_language(header: str, language: str) -> None:
 )
 def test_only_a_path_of_ours_is_gone_to(text: str, path: str) -> None:
     assert local_path(text) == path
+
+
+def test_under_tls_cookies_are_for_this_host_and_for_tls_alone() -> None:
+    scope = {"type": "http", "method": "GET", "scheme": "https", "path": "/", "query_string": b"", "headers": []}
+    visit = Visit(Request({**scope, "server": ("desk.example", 443)}), {}, None, "", "en", "auto", 0.0)
+    response = Response()
+    set_cookie(visit, response, "session", "token")
+    kept = cookie(httpx.Response(200, headers=response.raw_headers), "session")
+    assert kept.startswith("__Host-watchdesk-session-443=token;")
+    assert "Secure" in kept
+    assert "Path=/" in kept
+    assert "Domain" not in kept
+
+
+def test_two_desks_on_one_machine_keep_apart_cookies(world: World) -> None:
+    answer = world.visitor().get("/login")
+    assert f"watchdesk-visitor-{httpx.URL(world.url).port}=" in answer.headers["set-cookie"]
