@@ -22,8 +22,34 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from collections import namedtuple
+
+# Not the one of typing: the agent does without that module, which would cost it 1.7 MiB.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Final, NamedTuple
+
+    class Frame(NamedTuple):
+        """A frame inside a buffer: the payload is `buffer[start:end]`, the whole frame `buffer[start - 32:end]`."""
+
+        kind: int
+        epoch: int
+        seq: int
+        start: int
+        end: int
+
+    class Rows(NamedTuple):
+        """The head of a ROWS payload; `times` and `values` are offsets in the buffer that holds the frame."""
+
+        schema: int
+        rows: int
+        columns: int
+        times: int
+        values: int
+else:
+    Frame = namedtuple("Frame", "kind epoch seq start end")
+    Rows = namedtuple("Rows", "schema rows columns times values")
 
 MAGIC: Final = b"WDF1"
 HEADER: Final = struct.Struct("<4sB3xIIQQ")
@@ -62,26 +88,6 @@ class WireError(ValueError):
         super().__init__(f"{path}: {message}")
         self.path = path
         self.message = message
-
-
-class Frame(NamedTuple):
-    """A frame inside a buffer: the payload is `buffer[start:end]`, the whole frame `buffer[start - 32:end]`."""
-
-    kind: int
-    epoch: int
-    seq: int
-    start: int
-    end: int
-
-
-class Rows(NamedTuple):
-    """The head of a ROWS payload; `times` and `values` are offsets in the buffer that holds the frame."""
-
-    schema: int
-    rows: int
-    columns: int
-    times: int
-    values: int
 
 
 def encode(kind: int, epoch: int, seq: int, payload: bytes) -> bytes:
