@@ -119,4 +119,5 @@ def _programs(folder: Path, user: str | None) -> Path:
 
 def _may_enter(folder: Path, user: str) -> bool:
     uid = pwd.getpwnam(user).pw_uid
-    return subprocess.run([shutil.which("test") or "test", "-x", folder / "initdb"], user=uid, check=False).returncode == 0
+    command = [shutil.which("test") or "test", "-x", str(folder / "initdb")]
+    return subprocess.run(command, user=uid, check=False).returncode == 0
