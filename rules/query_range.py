@@ -74,9 +74,13 @@ class History:
         layout = self.fleet.layout(number, number, columns)
         self.fleet.append(layout, together[0].times, np.stack([s.values for s in together], axis=1))
 
+    def query(self, expr: str) -> Query:
+        """Return an expression over these samples, to be asked for any moment."""
+        return Query(self.fleet, expr, step=self._step)
+
     def at(self, expr: str, now: float) -> Vector | float | str:
         """Return an expression's value at one moment; the errors are those of Query."""
-        return Query(self.fleet, expr, step=self._step).at(now)
+        return self.query(expr).at(now)
 
     def range(self, expr: str, start: float, end: float, step: float) -> list[Series]:
         """Return an expression's values at start, start + step … end; a number is a series without labels.
@@ -87,7 +91,7 @@ class History:
         """
         if step <= 0:
             raise ValueError("a step of no time")
-        query = Query(self.fleet, expr, step=self._step)
+        query = self.query(expr)
         first, width = round(start * 1000), round(step * 1000)
         times = np.arange(first, round(end * 1000) + 1, width) / 1000
         answers = [query.step(time, start, end) for time in times.tolist()]

@@ -110,11 +110,8 @@ class Window:
         frame = self.chosen.frame()
         anew = frame is not self._frame
         moved = self._follow(frame)
-        if end < self._end or anew:
-            self._low[self._tracks] = self._high[self._tracks] = 0
-            self._first[self._tracks] = -np.inf
+        changed = self._move(end, back=end < self._end)
         self._end = end
-        changed = self._move(end)
         if anew:
             return None
         touched = changed[self._of]
@@ -146,16 +143,16 @@ class Window:
         self._born[fresh] = windows.born[fresh]
         return moved
 
-    def _move(self, end: float) -> Mask:
-        """Move both ends; return which tracks have other samples in the window than before."""
+    def _move(self, end: float, *, back: bool) -> Mask:
+        """Move both ends, on or `back`; return which tracks have other samples in the window than before."""
         windows, tracks = self.fleet.windows, self._tracks
         head = windows.head[tracks]
         low, high = self._low[tracks], self._high[tracks]
         floor = np.maximum(head - windows.capacity[tracks], 0)
-        new_high = self._forward(tracks, np.maximum(high, floor), head, end)
-        new_low = np.maximum(low, floor)
+        new_high = self._forward(tracks, floor if back else np.maximum(high, floor), head, end)
+        new_low = floor if back else np.maximum(low, floor)
         start = end - self.span
-        leaving = np.flatnonzero((self._first[tracks] <= start) | (new_low != low) | (low == high))
+        leaving = np.flatnonzero((self._first[tracks] <= start) | (new_low != low) | (low == high) | back)
         new_low[leaving] = self._forward(tracks[leaving], new_low[leaving], new_high[leaving], start)
         changed = (new_low != low) | (new_high != high)
         at = np.flatnonzero(changed)
