@@ -43,13 +43,13 @@ def main() -> None:
         devices,
         drill,
         incidents,
-        rules,
+        rulebook,
         serve,
         tokens,
         users,
     )
 
-    for module in (serve, drill, incidents, devices, tokens, users, rules, configuration, completion):
+    for module in (serve, drill, incidents, devices, tokens, users, rulebook, configuration, completion):
         module.register(watchdesk)
     try:
         watchdesk(prog_name="watchdesk")
