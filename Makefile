@@ -71,5 +71,12 @@ lock:
 	printf 'setuptools\nwheel\n' | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --quiet -c requirements/dev.txt - -o requirements/build.txt
 
+# Brings the catalogues of the texts that people see up to date.
+locale: $(VENV)/.dev
+	$(BIN)/pybabel -q extract -F ticketing/locale/babel.toml --no-location --sort-output --no-wrap --omit-header \
+	  -o ticketing/locale/watchdesk.pot ticketing
+	$(BIN)/pybabel -q update -D watchdesk -l zh_CN -i ticketing/locale/watchdesk.pot -d ticketing/locale --no-wrap \
+	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from ticketing.accounts import Accounts
-
 from collector import pki
 from collector.config import Config, address, is_loopback
 from collector.database import open_database
@@ -31,6 +29,7 @@ from collector.rulefiles import RuleFiles
 from collector.runtime import Runtime
 from collector.tally import Tally
 from collector.web import WebServer
+from ticketing.accounts import Accounts
 from ticketing.errors import Unavailable
 from ticketing.store import Store
 

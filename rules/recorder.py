@@ -6,6 +6,7 @@ that it yielded lately: one that it yields no longer becomes stale at once, and 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,9 +15,8 @@ from numpy.typing import NDArray
 
 from rules.fleet import Fleet
 from rules.labels import NAME, Labels
-from rules.layouts import Layout
+from rules.layouts import Layout, Numbers
 from rules.rings import STALE
-
 
 _FEW: Final = 64
 
@@ -32,6 +32,9 @@ class Recorder:
         self._last: Sequence[Labels] = ()
         self._places = np.zeros(0, np.intp)
         self._used = len(self._columns)
+        # The fleet remembers what it worked out for a layout by the id of its numbers, for 4096 layouts at most:
+        # until then no others may have that id.
+        self._retired: deque[Numbers] = deque(maxlen=4096)
 
     @property
     def columns(self) -> list[Labels]:
@@ -77,6 +80,7 @@ class Recorder:
             self._fleet.add_device(self.owner, {})
         else:
             for source in device.sources.values():
+                self._retired.extend(layout.series for layout in source.layouts.values())
                 source.layouts.clear()
         series = [(own[NAME], {n: v for n, v in own.items() if n != NAME}) for own in self._columns]
         return self._fleet.layout(self.owner, self.owner, series)

@@ -15,6 +15,7 @@ import sqlalchemy
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ticketing.database import reading
 from ticketing.errors import AccountError, Throttled
 from ticketing.incident import MACHINE
 from ticketing.models import LoginFailureRow, SessionRow, UserRow
@@ -52,6 +53,7 @@ class Accounts:
 
     def __init__(self, engine: sqlalchemy.Engine, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
+        self._reading = reading(engine)  # a page must not wait for a writer
         self._clock = clock
 
     # Users
@@ -59,7 +61,7 @@ class Accounts:
     def users(self) -> list[User]:
         """Return those who may log in, by name."""
         query = select(*_USER).where(UserRow.disabled.is_(False)).order_by(UserRow.name)
-        return ask(self._engine, lambda connection: [User(*row) for row in connection.execute(query)])
+        return ask(self._reading, lambda connection: [User(*row) for row in connection.execute(query)])
 
     def create(self, name: str, password: str, *, role: str = "staff", customer: str | None = None) -> User:
         """Let a person log in.
@@ -126,9 +128,9 @@ class Accounts:
             Throttled: too many failed logins of this user or from this address; the password was not looked at.
         """
         subjects = [f"user:{name[:64]}", f"address:{address[:64]}"]
-        ask(self._engine, lambda connection: _throttle(connection, subjects, now))
+        ask(self._reading, lambda connection: _throttle(connection, subjects, now))
         query = select(UserRow.id, UserRow.password).where(UserRow.name == name, UserRow.disabled.is_(False))
-        row = ask(self._engine, lambda connection: connection.execute(query).one_or_none())
+        row = ask(self._reading, lambda connection: connection.execute(query).one_or_none())
         # The same work for a name that does not exist: how long it takes must not tell.
         right = verify_password(password, row.password if row else _NOBODY)
         if row is None or not right:
@@ -152,7 +154,7 @@ class Accounts:
             .join(SessionRow, SessionRow.user == UserRow.id)
             .where(SessionRow.token == _digest(token), SessionRow.expires_at > now, UserRow.disabled.is_(False))
         )
-        row = ask(self._engine, lambda connection: connection.execute(query).one_or_none())
+        row = ask(self._reading, lambda connection: connection.execute(query).one_or_none())
         return None if row is None else User(*row)
 
     def logout(self, token: str) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import click
 from sqlalchemy import Engine
-from ticketing.accounts import Accounts
 
 from collector.config import FILE_NAME, Config, load
 from collector.database import open_database
 from collector.errors import StartError
 from collector.register import Register
+from ticketing.accounts import Accounts
 from ticketing.store import Store
 
 

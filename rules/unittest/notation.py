@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Final
 
 from rules.labels import NAME, Labels
-from rules.template.constants import unquote
 from rules.rings import STALE
+from rules.template.constants import unquote
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -20,8 +20,8 @@ _STRING: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`[^`]*`
 _NUMBER: Final = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _WORD: Final = r"(?i:nan|inf)(?![0-9a-zA-Z_:])"
 _ITEM: Final = re.compile(
-    rf"(?P<blank>_)(?:x(?P<gaps>[0-9]+))?"
-    rf"|(?:(?P<stale>stale)|(?P<value>[-+]?(?:{_NUMBER}|{_WORD})))(?:(?P<step>[-+](?:{_NUMBER}|{_WORD}))?x(?P<times>[0-9]+))?"
+    rf"(?P<blank>_)(?:x(?P<gaps>[0-9]+))?|(?P<stale>stale)"
+    rf"|(?P<value>[-+]?(?:{_NUMBER}|{_WORD}))(?:(?P<step>[-+](?:{_NUMBER}|{_WORD}))?x(?P<times>[0-9]+))?"
 )
 
 
@@ -30,8 +30,10 @@ class NotationError(Exception):
 
 
 def series(text: str) -> Labels:
-    """The label set that a series is written as; NotationError if it is none."""
+    """The label set that a series is written as, nothing for an empty one; NotationError if it is none."""
     at = _skip(text, 0)
+    if at == len(text):
+        return Labels()
     own: dict[str, str] = {}
     name = _METRIC.match(text, at)
     if name:

@@ -1,4 +1,4 @@
-"""A fleet whose devices come, go, change and fall silent answers, tick by tick, as one that is given all samples at once.
+"""A fleet whose devices come, go, change and fall silent answers, tick by tick, as one that is given all at once.
 
 The live fleet keeps what it derived from tick to tick and only looks at what changed; the other (`History`) starts from
 nothing each time. Whatever happens, both must agree.
