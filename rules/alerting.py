@@ -46,6 +46,7 @@ class AlertingRule:
         self._annotations = {name: Template(text, rule.name) for name, text in rule.annotations.items()}
         self._asking = any(t.queries for t in self._annotations.values())  # what they ask may be gone with the alert
         self._fixed = not any(t.volatile for t in self._labels.values())
+        self._seen_at = 0.0
         self._samples: tuple[list[Labels], NDArray[np.float64]] | None = None
         self._named: dict[Labels, Labels] = {}  # labels after templating, by those before it
 
@@ -64,8 +65,12 @@ class AlertingRule:
             raise EvaluationError(f"exceeded limit of {limit} with {count} alerts")
         self._named = named if self._fixed else {}
         changes = self.life.step(now, found, lambda lost: self._missing(lost, when))
+        self._seen_at = now
         if changes:
             self._samples = None
+        if self._asking and self._presence is None:  # each time, as Prometheus does
+            for key in found:
+                self.life.active[key].told = self._annotated(self.life.active[key])
         return [self._transition(change, now) for change in changes]
 
     def end(self, now: float, reason: str) -> list[Transition]:
@@ -127,8 +132,7 @@ class AlertingRule:
 
     def _transition(self, change: Change, now: float) -> Transition:
         a = change.active
-        holds = change.state in ("pending", "firing")
-        annotations = self._annotated(a) if holds or not self._asking or not a.told else a.told
+        annotations = self._annotated(a)
         if self._asking:
             a.told = annotations
         return Transition(
@@ -143,7 +147,13 @@ class AlertingRule:
             reason=change.reason,
         )
 
-    def _annotated(self, a: Active) -> dict[str, str]:
+    def _annotated(self, a: Active) -> Mapping[str, str]:
+        """Annotations of the moment at which the condition was last seen to hold.
+
+        Where they ask the fleet, and that moment is past, they are what was told then, or at the last transition.
+        """
+        if a.told is not None and a.seen_at < self._seen_at:
+            return a.told
         scope = self._scope(a.source, a.value, a.seen_at)
         return {name: template.expand(scope) for name, template in self._annotations.items()}
 

@@ -31,7 +31,6 @@ class Engine:
         external_labels, external_url: what templates know as $externalLabels and $externalURL.
         stale: hold alerts whose data is missing; False is Prometheus' own way, which takes that for recovery.
         step: the default resolution of subqueries, in seconds.
-        history: keep all that is appended, so that `@` and negative offsets find it; for tests, not for long runs.
         clock: measures how long a rule takes; nothing else depends on it.
     """
 
@@ -43,13 +42,12 @@ class Engine:
         external_url: str = "",
         stale: bool = True,
         step: float = DEFAULT_STEP,
-        history: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.fleet = fleet
         self._stale = stale
         self._clock = clock
-        self._source = functools.partial(Source, fleet, step=step, history=history)
+        self._source = functools.partial(Source, fleet, step=step)
         self._around = Around(
             Queries(self._source), dict(external_labels or {}), external_url, external_url if stale else None
         )

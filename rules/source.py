@@ -26,9 +26,9 @@ class Source:
     `metrics` are the names that its selectors name; `counts_values` tells that labels of its result hold values.
     """
 
-    def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP, history: bool = False) -> None:
+    def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP) -> None:
         self.expr = expr
-        self.query = Query(fleet, expr, step=step, history=history)
+        self.query = Query(fleet, expr, step=step)
         self.metrics, self.counts_values = _looked_at(parse(expr).tree)
 
     def at(self, now: float) -> tuple[Sequence[Labels], Values]:

@@ -32,7 +32,7 @@ class Trial:
         self._suite = suite
         self._group = group
         self._files = files
-        self._fleet = Fleet(keep_nan=True)
+        self._fleet = Fleet(keep_nan=True, keep_all=True)
         self._fleet.add_device(_DEVICE, {})
         self._engine = Engine(
             self._fleet,
@@ -40,7 +40,6 @@ class Trial:
             external_url=group.external_url,
             stale=False,
             step=suite.interval,
-            history=True,
         )
         self._feeds: list[_Feed] = []
 
@@ -113,7 +112,7 @@ class Trial:
 
     def _compiled(self, test: ExprTest) -> Query | PromQLError:
         try:
-            return Query(self._fleet, test.expr, step=self._suite.interval, history=True)
+            return Query(self._fleet, test.expr, step=self._suite.interval)
         except PromQLError as error:
             return error
 

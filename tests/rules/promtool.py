@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rules.template.constants import unquote
+from rules.unittest import notation, show
 
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
@@ -55,3 +57,38 @@ def template_errors(templates: Sequence[str], directory: Path) -> list[str]:
     said = re.findall(r'annotation "(a\d{4})": (.*?)(?=\n\S+: |\n*\Z)', ran.stderr, re.DOTALL)
     found = {name: message.rstrip() for name, message in said}
     return [found.get(name, "") for name in annotations]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What promtool says of a test file: its exit code, and what it got where that was not what was expected."""
+
+    code: int
+    got: dict[tuple[str, str], frozenset[str]]
+    errors: str
+
+
+_ALERT_FAILURE = re.compile(
+    r"alertname: (\w+), time: (\w+), *\n\s+exp:(.*?)\n\s+got:(.*?)"
+    r"(?=\n\s+alertname: |\n\s+name: |\n\s+expr: |\n*\Z)",
+    re.DOTALL,
+)
+_EXPR_FAILURE = re.compile(r'expr: ("(?:[^"\\]|\\.)*"), time: (\w+),\n\s+exp: .*?\n\s+got: (.*?)(?=\n)', re.DOTALL)
+_ALERT = re.compile(r"Labels:(\{.*?\})\n\s*Annotations:(\{.*\})(?=,?\n)")
+_SAMPLE = re.compile(r'(\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\}) ([-+0-9.EeNaInf]+)')
+
+
+def judge(file: Path) -> Verdict:
+    """Run promtool's unit tests of a file."""
+    ran = run("test", "rules", file.name, cwd=file.parent)
+    got: dict[tuple[str, str], frozenset[str]] = {}
+    text = ran.stderr + "\n"
+    for name, time, _, alerts in _ALERT_FAILURE.findall(text):
+        got[name, time] = frozenset(f"{labels} {annotations}" for labels, annotations in _ALERT.findall(alerts + "\n"))
+    for expr, time, samples in _EXPR_FAILURE.findall(text):
+        got[unquote(expr), time] = frozenset(_sample(*each) for each in _SAMPLE.findall(samples))
+    return Verdict(ran.returncode, got, ran.stderr)
+
+
+def _sample(labels: str, value: str) -> str:
+    return str(show.Sample(notation.series(labels), float(value)))
