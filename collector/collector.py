@@ -112,16 +112,16 @@ class Collector:
         )
         try:
             await asyncio.to_thread(self.pipeline.recover, self.log.head)
-            self.recorder = Recorder(
-                self.log.directory, self.data / "history", self.config.history, self.pipeline.state.schemas.get
-            )
+            known = self.pipeline.state.schemas.get
+            folder = self.data / "history"
+            self.recorder = Recorder(self.log.directory, self.log.head, folder, self.config.history, known)
         except Unavailable as error:
             raise StartError(f"The database does not answer: {error}.") from error
         except HistoryError as error:
             raise StartError(f"The history cannot be used: {error}.") from error
         self.rule_files = RuleFiles(self.config.rules, self.data, self.pipeline.state.rules)
         self.pipeline.start()
-        self.recorder.start(self.log.head)
+        self.recorder.start()
 
     async def _start_ingest(self) -> None:
         agents, state = self.config.agents, self.pipeline.state

@@ -26,21 +26,23 @@ class Recorder:
     """Follows the log in a thread and keeps every sample; any thread may read `history`."""
 
     def __init__(
-        self, log_directory: Path, folder: Path, limits: HistoryLimits, known: Callable[[int], bytes | None]
+        self, log_directory: Path, head: int, folder: Path, limits: HistoryLimits, known: Callable[[int], bytes | None]
     ) -> None:
-        """`known(id)` returns the payload of a schema that came before the place where this consumer begins to read.
+        """The log ends before record `head`; `known(id)` returns the payload of a schema that came before the place
+        where this consumer begins to read.
 
         Raises:
             HistoryError: the folder cannot be used.
         """
         self.history = History(folder, retention=limits.days * 86400, chunk_seconds=limits.chunk_minutes * 60)
-        kept = segments(log_directory) if log_directory.exists() else []
-        if kept and kept[0].first > self.history.position():
-            self.history.rebase(kept[0].first)
+        kept = segments(log_directory)
+        first = kept[0].first if kept else head
+        if not first <= self.history.position() <= head:  # the log lost its beginning, or all of it
+            self.history.rebase(first)
         self._reader = Reader(log_directory, self.history.position())
         self._known = known
         self._schemas: dict[int, SchemaRef] = {}
-        self._head = 1
+        self._head = head
         self._flushed_at = 0.0
         self._last = 0.0
         self._wake = threading.Condition()
@@ -57,9 +59,8 @@ class Recorder:
         """Records in the log that were not read yet."""
         return max(0, self._head - self._reader.position)
 
-    def start(self, head: int) -> None:
-        """Begin to follow the log, which ends before `head` now."""
-        self._head = head
+    def start(self) -> None:
+        """Begin to follow the log."""
         self._thread.start()
 
     def advance(self, head: int) -> None:

@@ -107,10 +107,12 @@ class Connection(asyncio.Protocol):
     time; answers leave in the order of their requests.
     """
 
-    def __init__(self, handler: Handler, clock: Callable[[], float], members: set["Connection"]) -> None:
+    def __init__(self, handler: Handler, clock: Callable[[], float], members: set["Connection"], most: int) -> None:
+        """`members` are the open connections; beyond `most` of them a new one is closed at once."""
         self._handler = handler
         self._clock = clock
         self._members = members
+        self._most = most
         self._parser = httptools.HttpRequestParser(self)
         self._answers: deque[list[bytes]] = deque()  # an empty list: not answered yet
         self._chunks: list[bytes] = []
@@ -127,6 +129,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        if len(self._members) >= self._most:
+            self._closing = self._refused = True
+            transport.close()
+            return
         self._members.add(self)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else ""

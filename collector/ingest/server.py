@@ -96,7 +96,7 @@ class IngestServer:
         """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self._handle, self._clock, self.connections),
+            lambda: Connection(self._handle, self._clock, self.connections, self._settings.max_connections),
             self._settings.host,
             self._settings.port,
             ssl=self._settings.tls,

@@ -88,14 +88,14 @@ class Port:
 
 
 @contextmanager
-def running(port: Port) -> Iterator[Port]:
+def running(port: Port, *, most: int = 100) -> Iterator[Port]:
     """Run the server of a port in a thread with a loop of its own."""
     started, loop = threading.Event(), asyncio.new_event_loop()
     stop: list[asyncio.Event] = []
 
     async def main() -> None:
         port.server = IngestServer(
-            Settings("127.0.0.1", 0, port.pki.context(), port.pki.ca, 10.0, 0.001, 100),
+            Settings("127.0.0.1", 0, port.pki.context(), port.pki.ca, 10.0, 0.001, most),
             port.log,
             port.register,
             Senders(port.register, {}),

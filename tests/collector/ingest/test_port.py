@@ -369,3 +369,22 @@ def test_time_enters_as_tick_records(port: Port, token: str) -> None:
         time.sleep(0.01)
     ticks = port.records(RecordKind.TICK)
     assert [tick.received for tick in ticks] == sorted(tick.received for tick in ticks)
+
+
+def test_connections_beyond_the_limit_are_closed_and_the_others_go_on(tmp_path: Path) -> None:
+    port = Port(tmp_path)
+    token = port.enrolled()
+    with running(port, most=3):
+        kept = [port.connect() for _ in range(3)]
+        for connection in kept:
+            connection.connect()
+        with pytest.raises(OSError, match=r".*"):
+            port.request("/-/ready", method="GET")
+        for connection in kept:
+            connection.request("POST", "/v1/push", schema(), {"Authorization": f"Bearer {token}"})
+            assert connection.getresponse().status == 204
+            connection.close()
+        deadline = time.monotonic() + 10
+        while port.server.connections:
+            assert time.monotonic() < deadline
+        assert push(port, token, schema())[0] == 204
