@@ -68,7 +68,7 @@ class Fleet:
         self.device_table = LabelTable(self.strings)
         self.device_table.add({})  # row 0: no device, for series that rules record
         self.array = SlotArray()
-        self.windows = Windows(initial=window_samples, limit=max_samples, nan_is_stale=not keep_nan)
+        self.windows = Windows(self.array, initial=window_samples, limit=max_samples, nan_is_stale=not keep_nan)
         self.watching = Watching(self)
         self.devices: dict[int, Device] = {}
         self.customers: Counter[str] = Counter()
@@ -154,7 +154,8 @@ class Fleet:
         """
         source = layout.source
         first = float(times[0])
-        if layout is not source.layout or round(first * 1000) <= source.last:
+        orderly = len(times) == 1 or bool((times[1:] > times[:-1]).all())
+        if layout is not source.layout or round(first * 1000) <= source.last or not orderly:
             self._append_with_care(layout, times, values)
             return
         row = values[-1]

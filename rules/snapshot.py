@@ -140,6 +140,7 @@ def restore(fleet: Fleet, data: bytes) -> None:
     _restore_metrics(array, head, series_table)
     fleet.strings, fleet.series_table, fleet.device_table, fleet.array = strings, series_table, device_table, array
     fleet.late = head.late
+    fleet.windows.array = array
     for device in fleet.devices.values():
         for source in device.sources.values():
             source.layout, source.closed = None, True

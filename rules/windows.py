@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rules.growing import fit
 from rules.layouts import Layout, Source
 from rules.rings import STALE, Rings
-from rules.slots import Slots, Values
+from rules.slots import GONE, SlotArray, Slots, Values
 
 __all__ = ["STALE", "Windows"]
 
@@ -32,9 +32,10 @@ class Entry(NamedTuple):
 class Windows(Rings):
     """Which series are kept, by whom they are sent, and what was appended."""
 
-    def __init__(self, *, initial: int, limit: int, nan_is_stale: bool) -> None:
+    def __init__(self, array: SlotArray, *, initial: int, limit: int, nan_is_stale: bool) -> None:
         super().__init__(initial=initial, limit=limit)
         self.pending: list[Entry] = []
+        self.array = array
         self.sources: list[Source | None] = [None]
         self.source: Slots = np.zeros(1024, np.int64)  # by slot
         self._nan_is_stale = nan_is_stale
@@ -50,7 +51,7 @@ class Windows(Rings):
         self.source[slots] = source.number
 
     def keep(self, slots: Slots, span: float) -> None:
-        """Keep these slots' samples for at least `span` milliseconds from now on."""
+        """Keep these slots' samples for at least `span` milliseconds from now on; the current one is the first."""
         self.flush()
         slots = slots[self.span[self.track[slots]] < span]
         if not len(slots):
@@ -58,7 +59,22 @@ class Windows(Rings):
         before = self.track[slots]
         tracks = self._tracks_for(self.source[slots], span)
         self._attach(slots, tracks, before)
+        self._seed(slots[before == 0], tracks[before == 0])
         self._touched(np.unique(self.source[slots]))
+
+    def _seed(self, slots: Slots, tracks: Slots) -> None:
+        """Write the current samples to rings that are new, as the newest of their tracks."""
+        empty = np.unique(tracks[self.head[tracks] == 0])
+        for track in empty.tolist():
+            source = self.sources[int(self.track_source[track])]
+            if source is not None and source.last > GONE:
+                self.arena.put(self.time_row[track : track + 1], np.array([source.last]))
+                self.head[track] = 1
+                self.arena.put(self.row[slots[tracks == track]], np.full(int((tracks == track).sum()), STALE))
+        last = np.maximum(self.head[tracks] - 1, 0)
+        current = (self.head[tracks] > 0) & (self.array.times[slots] == self.time(tracks, last))
+        slots, tracks, last = slots[current], tracks[current], last[current]
+        self.arena.put(self.row[slots] + last % self.capacity[tracks], self.array.values[slots])
 
     def drop(self, slots: Slots) -> None:
         """Keep these slots' samples no longer."""

@@ -198,5 +198,5 @@ class ResultLabels:
             self._relabelled.add(
                 {label: np.append(codes, blank)[fresh] for label, codes in columns.items()}  # -1: the blank
             )
-            self._partner = partner
+            self._partner = np.concatenate((self._partner, fresh))  # of each element, the one it was labelled by
         return self._relabelled

@@ -75,8 +75,6 @@ class OverTime(VectorNode):
             self._frame, self._values = frame, params
             self._counts = np.zeros(0)
             changed = np.arange(frame.n)
-        if len(changed):
-            self.check(params)
         self._counts = fit(self._counts, frame.n)
         self._fields = [fit(field, frame.n) for field in self._fields]
         for positions, block in self.ranged.blocks(changed):
@@ -84,6 +82,8 @@ class OverTime(VectorNode):
             if block.values.shape[1]:
                 for field, values in zip(self._fields, self.fold(block, params), strict=True):
                     field[positions] = values
+        if (self._counts[: frame.n] > 0).any():
+            self.check(params)
         values = self.finish([field[: frame.n] for field in self._fields], moment)
         vec = Vec(frame, values, self._counts[: frame.n] >= self.least)
         return vec if self._keep_name else vec.nameless()
