@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ class Up:
         self._say(f"  Watchdesk is at   {runtime.web}")
         if password:
             self._say(f"  Log in as         {ADMIN}, password {password}   (shown this once)")
-        self._say(f"  See a ticket      watchdesk --data {self._context.data} drill disk-full")
+        self._say(f"  See a ticket      {sys.argv[0]} --data {self._context.data} drill disk-full")
         self._say("  Stop              Ctrl-C")
         self._say("")
 
