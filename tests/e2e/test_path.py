@@ -11,8 +11,11 @@ from tests.e2e.desk import Desk, eventually
 
 
 def seen(desk: Desk, name: str) -> bool:
-    """Whether the fleet has current series of a device."""
-    return f'instance="{name}.hq.acme"' in desk.scrape("/metrics/fleet")
+    """Whether a device's own values have arrived; what the collector itself says of it is there from the start."""
+    instance = f'instance="{name}.hq.acme"'
+    return any(
+        line.startswith("node_load1{") and instance in line for line in desk.scrape("/metrics/fleet").splitlines()
+    )
 
 
 def test_a_disk_that_is_really_full_becomes_one_ticket_that_closes_by_itself(desk: Desk, small_disk: Path) -> None:
