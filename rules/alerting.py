@@ -14,6 +14,7 @@ from rules.files import Rule
 from rules.labels import NAME, Labels
 from rules.lifecycle import Active, Change, Element, Lifecycle
 from rules.presence import Presence
+from rules.rings import STALE
 from rules.source import Source
 from rules.template import Query, Scope, Template
 
@@ -100,20 +101,21 @@ class AlertingRule:
             )
 
     def samples(self) -> tuple[list[Labels], NDArray[np.float64]]:
-        """ALERTS and ALERTS_FOR_STATE of every alert; one that is stale counts as firing.
+        """ALERTS in both states, one of them stale, and ALERTS_FOR_STATE of every alert.
 
-        The same list as long as no alert has changed its state.
+        An alert that is stale itself counts as firing. The list is the same as long as no alert has changed its state.
         """
         if self._samples is None:
-            labels: list[Labels] = []
-            values: list[float] = []
+            made: dict[Labels, float] = {}
             for key, a in self.life.active.items():
                 own = {**self.rule.labels, **key}
-                state = "pending" if a.state == "pending" else "firing"
-                labels.append(Labels({**own, NAME: "ALERTS", "alertstate": state}))
-                labels.append(Labels({**own, NAME: "ALERTS_FOR_STATE"}))
-                values += (1.0, float(int(a.active_at)))
-            self._samples = labels, np.array(values)
+                now = "pending" if a.state == "pending" else "firing"
+                for state in ("pending", "firing"):
+                    series = Labels({**own, NAME: "ALERTS", "alertstate": state})
+                    if state == now or series not in made:  # two alerts may differ in a label alertstate of their own
+                        made[series] = 1.0 if state == now else STALE
+                made[Labels({**own, NAME: "ALERTS_FOR_STATE"})] = float(int(a.active_at))
+            self._samples = list(made), np.array(list(made.values()))
         return self._samples
 
     def _identity(self, source: Labels, value: float, now: float) -> Labels:

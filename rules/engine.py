@@ -82,6 +82,13 @@ class Engine:
         """How each rule is, in the order of the files."""
         return [status for group in self._groups for status in group.status()]
 
+    def alerting(self) -> Iterator[tuple[AlertingRule, RuleStatus]]:
+        """The alerting rules at work, each with how it is."""
+        for group in self._groups:
+            for running, status in zip(group.rules, group.status(), strict=True):
+                if isinstance(running.work, AlertingRule):
+                    yield running.work, status
+
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Transition]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rules import exposition, snapshot, sweeping
 from rules.labels import NAME, LabelTable, Strings
 from rules.layouts import Device, Layout, Numbers, Series, Source
-from rules.rings import is_stale
+from rules.rings import STALE, is_stale
 from rules.slots import GONE, REFUSED, SlotArray, Values
 from rules.watching import Watching
 from rules.windows import Windows
@@ -36,7 +36,7 @@ class Follower(Protocol):
 
 
 class Fleet:
-    """The state of all devices.
+    """The state of all devices. Those with a number below zero are rules: their NaN is a value.
 
     Args:
         device_limit, customer_limit: series that a device, and the devices of one customer (by their target label
@@ -61,6 +61,7 @@ class Fleet:
     ) -> None:
         self.device_limit = device_limit
         self.customer_limit = customer_limit
+        self.keep_nan = keep_nan
         self.keep_all = keep_all
         self.lookback = lookback * 1000
         self.strings = Strings()
@@ -68,7 +69,7 @@ class Fleet:
         self.device_table = LabelTable(self.strings)
         self.device_table.add({})  # row 0: no device, for series that rules record
         self.array = SlotArray()
-        self.windows = Windows(self.array, initial=window_samples, limit=max_samples, nan_is_stale=not keep_nan)
+        self.windows = Windows(self.array, initial=window_samples, limit=max_samples)
         self.watching = Watching(self)
         self.devices: dict[int, Device] = {}
         self.customers: Counter[str] = Counter()
@@ -78,7 +79,6 @@ class Fleet:
         self.dirty = np.inf  # the oldest time of what was appended since somebody last reset it
         self._series: dict[tuple[tuple[str, str], ...], int] = {}
         self._interned: dict[tuple[int, frozenset[str]], tuple[Series, Numbers]] = {}
-        self._missing = is_stale if keep_nan else np.isnan
         self.plans: WeakValueDictionary[Any, Any] = WeakValueDictionary()  # what expressions share
         self.followers: WeakSet[Follower] = WeakSet()
         self._swept = -np.inf
@@ -144,6 +144,23 @@ class Fleet:
             layout.names = names if len(names) <= _FEW_METRICS else None
         return layout
 
+    def widen(self, layout: Layout, series: Series) -> None:
+        """Add columns to a layout, at its end; rows have to bring them from now on."""
+        source = layout.source
+        targets = frozenset(source.device.labels)
+        numbers = np.array([self.number(name, labels, targets) for name, labels in series], np.int32)
+        layout.raw = [*layout.raw, *series]
+        layout.series = np.concatenate((layout.series, numbers))
+        names = (layout.names or frozenset()) | {name for name, _ in series}
+        layout.names = names if len(names) <= _FEW_METRICS else None
+        if layout is source.layout:
+            self.windows.flush()
+            slots = np.array([self._slot(source, number) for number in numbers.tolist()], np.int64)
+            layout.slots = np.concatenate((layout.slots, slots))
+            self.windows.own(slots[slots != REFUSED], source)
+            self.watching.keep(layout, len(layout.series) - len(series))
+            self.windows.arrange(source, layout)
+
     # -- samples -------------------------------------------------------------------------------------------------
 
     def append(self, layout: Layout, times: NDArray[np.float64], values: NDArray[np.float64]) -> None:
@@ -164,9 +181,12 @@ class Fleet:
         array = self.array
         array.values[slots] = row
         array.times[slots] = time
-        least = np.minimum.reduce(row)
+        least = np.minimum.reduce(values, axis=None)
         if least != least:  # a NaN is in it, perhaps a value
-            array.times[slots[self._missing(row)]] = GONE
+            missing = is_stale if self.keep_nan or source.device.number < 0 else np.isnan
+            array.times[slots[missing(row)]] = GONE
+            if layout.columns is not None:
+                values = np.where(missing(values), STALE, values)
         if layout.columns is not None:
             self.windows.note(layout, times, values.take(layout.columns, axis=1))
         if first < self.dirty:

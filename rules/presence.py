@@ -33,22 +33,21 @@ class Presence:
         if self.never_missing:
             return [False] * len(elements)
         try:
-            present = self._source.present(now)
+            gone = self._source.lacks(elements, now)
         except EvaluationError:
             # The comparisons kept a join one-to-one. There is data, or there would be nothing to clash.
             return [False] * len(elements)
-        gone = [element not in present for element in elements]
         if self._records and any(gone):
             quiet = self._quiet(now)
             gone = [g and not any(_agree(q, e) for q in quiet) for g, e in zip(gone, elements, strict=True)]
         return gone
 
     def _quiet(self, now: float) -> set[Labels]:
-        """What the recording rules would yield if their comparisons did not filter."""
+        """What the recording rules hold back, there being data that says so."""
         found: set[Labels] = set()
         for record in self._records:
             try:
-                found |= record.present(now)
+                found |= record.held_back(now)
             except EvaluationError:
                 continue  # as above; the other recordings may still tell
         return found

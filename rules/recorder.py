@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,7 @@ class Recorder:
         self._fleet = fleet
         self.owner = owner
         self._columns: dict[Labels, int] = {labels: i for i, labels in enumerate(columns)}
+        self._series: list[tuple[str, dict[str, str]]] = []
         self._layout: Layout | None = None
         self._last: Sequence[Labels] = ()
         self._places = np.zeros(0, np.intp)
@@ -58,12 +60,14 @@ class Recorder:
         """Let go of every series: the rule is gone."""
         self._fleet.remove_device(self.owner)
         self._columns.clear()
+        self._series.clear()
         self._layout = None
 
     def _place(self, labels: Sequence[Labels]) -> None:
         before = len(self._columns)
-        if before > _FEW and len(labels) < before // 4:
+        if before > _FEW and 0 < len(labels) < before // 4:
             self._columns = {}
+            self._series = []
         columns = self._columns
         self._places = np.array([columns.setdefault(own, len(columns)) for own in labels], np.intp)
         self._last = labels
@@ -82,5 +86,6 @@ class Recorder:
             for source in device.sources.values():
                 self._retired.extend(layout.series for layout in source.layouts.values())
                 source.layouts.clear()
-        series = [(own[NAME], {n: v for n, v in own.items() if n != NAME}) for own in self._columns]
-        return self._fleet.layout(self.owner, self.owner, series)
+        for own in islice(self._columns, len(self._series), None):
+            self._series.append((own[NAME], {n: v for n, v in own.items() if n != NAME}))
+        return self._fleet.layout(self.owner, self.owner, list(self._series))

@@ -36,9 +36,9 @@ class RecordingRule:
             raise EvaluationError(f"exceeded limit of {limit} with {len(made)} series")
         return made, values
 
-    def present(self, now: float) -> frozenset[Labels]:
-        """The series that it would yield if its comparisons did not filter."""
-        return frozenset(map(self._identity, self.source.present(now)))
+    def held_back(self, now: float) -> frozenset[Labels]:
+        """The series that it would yield too if its comparisons did not filter."""
+        return frozenset(map(self._identity, self.source.present(now))).difference(self._named.values())
 
     def _identity(self, source: Labels) -> Labels:
         own = {**source, **self.rule.labels, NAME: self.rule.name}

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from rules.errors import EvaluationError
 from rules.fleet import Fleet
-from rules.labels import NAME, Labels
+from rules.labels import ALL, NAME, Labels
 from rules.promql import Query
 from rules.promql.source import parse
 
 Values = NDArray[np.float64]
 
 DEFAULT_STEP: Final = 60.0
+_FEW: Final = 16
+_REMEMBERED: Final = 10_000
 
 
 class Source:
@@ -29,7 +31,8 @@ class Source:
     def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP) -> None:
         self.expr = expr
         self.query = Query(fleet, expr, step=step)
-        self.metrics, self.counts_values = _looked_at(parse(expr).tree)
+        self._hashes: dict[Labels, np.uint64] = {}  # of elements that were asked for
+        self.metrics, self.counts_values = looked_at(parse(expr).tree)
 
     def at(self, now: float) -> tuple[Sequence[Labels], Values]:
         """Labels and values of the result; a scalar is an element without labels, as in Prometheus."""
@@ -44,12 +47,32 @@ class Source:
         """The elements for which there is data to judge."""
         return frozenset(self.query.present(now).labels)
 
+    def lacks(self, elements: Sequence[Labels], now: float) -> list[bool]:
+        """For which of these elements there is no data to judge; by their hashes, as the fleet knows label sets."""
+        vector = self.query.present(now)
+        there = vector.frame.hashes(ALL)[vector.positions]
+        wanted = np.array([self._hashed(element) for element in elements], np.uint64)
+        if len(wanted) <= _FEW:
+            return [not (there == each).any() for each in wanted]
+        return [not here for here in np.isin(wanted, there).tolist()]
+
+    def _hashed(self, element: Labels) -> np.uint64:
+        found = self._hashes.get(element)
+        if found is None:
+            if len(self._hashes) >= _REMEMBERED:
+                self._hashes.clear()
+            strings = self.query.fleet.strings
+            parts = [strings.hashes(name, np.array([strings.code(text)], np.int32)) for name, text in element.items()]
+            found = self._hashes[element] = np.uint64(np.sum(parts, dtype=np.uint64))
+        return found
+
     def memory(self) -> int:
         """Bytes that the windows of this expression take; others may look at them too."""
         return self.query.memory()
 
 
-def _looked_at(tree: Any) -> tuple[frozenset[str], bool]:
+def looked_at(tree: Any) -> tuple[frozenset[str], bool]:
+    """The metric names that the selectors of a tree name, and whether count_values is in it."""
     names: set[str] = set()
     counting: list[Any] = []
 

@@ -48,6 +48,6 @@ def decode(data: bytes) -> tuple[Saved, bytes]:
         raise StateError("the dump is damaged")
     try:
         saved = msgspec.msgpack.decode(memoryview(data)[start : start + own], type=Saved)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StateError(f"the dump cannot be read: {error}") from None
     return saved, bytes(data[start + own :])

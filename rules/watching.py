@@ -81,16 +81,17 @@ class Watching:
                     chosen = select(self._fleet, watch.selector, array.series[slots], array.devices[slots])
                     yield watch, slots[chosen]
 
-    def keep(self, layout: Layout) -> None:
-        """Keep the windows of a layout's new series."""
+    def keep(self, layout: Layout, first: int = 0) -> None:
+        """Keep the windows of a layout's new series: those from column `first` on."""
+        added = layout.slots[first:]
         if self._fleet.keep_all:
-            self._fleet.windows.keep(layout.slots[layout.slots != REFUSED], FOREVER)
+            self._fleet.windows.keep(added[added != REFUSED], FOREVER)
             return
         if not self._watches:
             return
-        spans = self._spans_for(layout)
+        spans = self.spans(layout.series[first:], layout.source.device.row) if first else self._spans_for(layout)
         for span in np.unique(spans[spans > 0]).tolist():
-            slots = layout.slots[spans == span]
+            slots = added[spans == span]
             self._fleet.windows.keep(slots[slots != REFUSED], span)
 
     def _spans_for(self, layout: Layout) -> NDArray[np.float64]:

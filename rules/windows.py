@@ -32,13 +32,12 @@ class Entry(NamedTuple):
 class Windows(Rings):
     """Which series are kept, by whom they are sent, and what was appended."""
 
-    def __init__(self, array: SlotArray, *, initial: int, limit: int, nan_is_stale: bool) -> None:
+    def __init__(self, array: SlotArray, *, initial: int, limit: int) -> None:
         super().__init__(initial=initial, limit=limit)
         self.pending: list[Entry] = []
         self.array = array
         self.sources: list[Source | None] = [None]
         self.source: Slots = np.zeros(1024, np.int64)  # by slot
-        self._nan_is_stale = nan_is_stale
 
     # -- who is kept ---------------------------------------------------------------------------------------------
 
@@ -199,7 +198,7 @@ class Windows(Rings):
         slots = np.concatenate([entry.layout.kept for entry in entries])
         values = np.concatenate([self._padded(entry.kept, entry.layout) for entry in entries])
         of = self.track[slots]
-        self.arena.put(self.row[slots] + self.head[of] % self.capacity[of], self._marked(values))
+        self.arena.put(self.row[slots] + self.head[of] % self.capacity[of], values)
         self.arena.put(self.time_row[tracks] + self.head[tracks] % self.capacity[tracks], times)
         self.head[tracks] += 1
 
@@ -207,7 +206,7 @@ class Windows(Rings):
         """Write many rows of one source: of each ring's span, what will be in it when the last row is written."""
         layout = entry.layout
         times = np.rint(entry.times * 1000)
-        values = self._marked(self._padded(entry.kept, layout))
+        values = self._padded(entry.kept, layout)
         for track in layout.tracks.tolist():
             self._make_block_room(track, times)
             capacity, head = int(self.capacity[track]), int(self.head[track])
@@ -225,12 +224,3 @@ class Windows(Rings):
         if not gone:
             return kept
         return np.concatenate((kept, np.full((*kept.shape[:-1], gone), STALE)), axis=-1)
-
-    def _marked(self, values: Values) -> Values:
-        """Return the values with a stale marker for "no value"."""
-        if self._nan_is_stale:
-            missing = np.isnan(values)
-            if missing.any():
-                values = values.copy()
-                values[missing] = STALE
-        return values

@@ -75,6 +75,10 @@ class Frame(ABC):
             labels = self._labels[index] = Labels(self._labels_of(index))
         return labels
 
+    def uncached(self, index: int) -> dict[str, str]:
+        """Return the label set of one element, for a frame that is made of this one; it is the caller's to change."""
+        return self._labels_of(index)
+
     def nameless(self) -> Frame:
         """Return the same elements without the metric name."""
         if self._nameless is None:
@@ -155,8 +159,9 @@ class SeriesFrame(Frame):
         return np.where(target != 0, target, own)
 
     def _labels_of(self, index: int) -> dict[str, str]:
-        own = self._own.rows[self._series.view[index]]
-        return {**own, **self._targets.rows[self._devices.view[index]]}
+        own: dict[str, str] = self._own.rows[self._series.view[index]]
+        target: dict[str, str] = self._targets.rows[self._devices.view[index]]
+        return own | target
 
 
 class View(Frame):
@@ -199,7 +204,7 @@ class View(Frame):
 
     def _labels_of(self, index: int) -> dict[str, str]:
         at = index if self.index is None else int(self.index.view[index])
-        return {name: text for name, text in self.base.labels(at).items() if self.pick.has(name)}
+        return {name: text for name, text in self.base.uncached(at).items() if self.pick.has(name)}
 
 
 class Relabelled(Frame):
@@ -232,7 +237,7 @@ class Relabelled(Frame):
         return self.base.column(label)[start:end] if codes is None else codes.view[start:end]
 
     def _labels_of(self, index: int) -> dict[str, str]:
-        labels = dict(self.base.labels(index))
+        labels = self.base.uncached(index)
         for label, codes in self.codes.items():
             text = self.strings.texts[codes.view[index]]
             if text:
@@ -261,7 +266,7 @@ class Listed(Frame):
         return self.strings.encode([row.get(label, "") for row in self.rows[start:end]])
 
     def _labels_of(self, index: int) -> dict[str, str]:
-        return self.rows[index]
+        return dict(self.rows[index])
 
 
 class Gathered(Frame):
@@ -296,7 +301,8 @@ class Gathered(Frame):
             out[here] = part[at[here]]
 
     def _labels_of(self, index: int) -> dict[str, str]:
-        return dict(self.parts[self._of.view[index]].labels(int(self._at.view[index])))
+        part: Frame = self.parts[self._of.view[index]]
+        return part.uncached(int(self._at.view[index]))
 
 
 class Joined(Gathered):

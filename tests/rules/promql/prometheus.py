@@ -93,7 +93,7 @@ def serve(samples: Sequence[Sample], folder: Path, *, step: str = "1m") -> Itera
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     config = folder / "prometheus.yml"
     config.write_text(f"global: {{evaluation_interval: {step}}}\n")
-    port = _free_port()
+    port = free_port()
     server = subprocess.Popen(
         [
             "prometheus",
@@ -134,7 +134,8 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

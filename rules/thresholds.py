@@ -1,0 +1,166 @@
+"""Thresholds that differ by customer, class, site, role or device: a table, and the series that rules read.
+
+    thresholds:
+      disk_used_percent:
+        - {severity: warning, value: 85, customer: acme}
+        - {severity: warning, value: 70, customer: acme, class: server}
+        - {severity: warning, value: 95, device: archive.hq.acme}
+
+For each name and severity the most specific line that fits a device holds for it: one that names the device before
+one that names a role, then site, class, customer; of two that name equally much, the one that names more besides. It
+appears as `watchdesk_threshold{name="disk_used_percent",severity="warning"}` with the labels of the device, and rules
+join it on `instance`. A device that no line fits has no such series.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rules import document, fields
+from rules.errors import TableError
+from rules.fields import LABEL_NAME, Faults
+from rules.fleet import Fleet
+
+METRIC: Final = "watchdesk_threshold"
+SOURCE: Final = "thresholds"
+REFRESH: Final = 60.0  # seconds; well within the lookback, after which a value is no longer current
+
+_TARGETS: Final = {"customer": "customer", "class": "class", "site": "site", "role": "role", "device": "instance"}
+_WEIGHTS: Final = {key: 1 << place for place, key in enumerate(_TARGETS)}
+_FILE: Final = frozenset({"thresholds"})
+_LINE: Final = frozenset({"value", "severity", *_TARGETS})
+
+Key = tuple[str, str]  # name, severity
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the table: what it names of a device, and the value that holds there."""
+
+    name: str
+    severity: str
+    value: float
+    fits: Mapping[str, str]
+    line: int
+
+    @property
+    def weight(self) -> int:
+        """How specific it is."""
+        return sum(_WEIGHTS[key] for key in self.fits)
+
+    def holds_for(self, labels: Mapping[str, str]) -> bool:
+        """Whether it fits a device with these target labels."""
+        return all(labels.get(_TARGETS[key], "") == text for key, text in self.fits.items())
+
+
+class Table:
+    """The lines of a file; for each name and severity the most specific first."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines: dict[Key, list[Line]] = {}
+        for line in sorted(lines, key=lambda line: -line.weight):
+            self._lines.setdefault((line.name, line.severity), []).append(line)
+
+    def of(self, labels: Mapping[str, str]) -> dict[Key, float]:
+        """The thresholds of a device with these target labels."""
+        fitting = ((key, next((x for x in lines if x.holds_for(labels)), None)) for key, lines in self._lines.items())
+        return {key: line.value for key, line in fitting if line is not None}
+
+
+def parse(text: str, file: str) -> Table:
+    """The table of a file; TableError holds all that is wrong with it."""
+    faults = Faults(file, TableError)
+    root = fields.mapping(fields.document(text, faults), "the file", _FILE, faults)
+    found: list[Line] = []
+    named = root.get("thresholds")
+    if named is not None and not isinstance(named, document.Mapping):
+        faults.stop(named.line, "thresholds must be a mapping of names to lists")
+    for name, node in named.items.items() if isinstance(named, document.Mapping) else ():
+        if not LABEL_NAME.fullmatch(name):
+            faults.add(node.line, f"invalid name of a threshold: {name[:200]!r}")
+        found += (_line(name, item, faults) for item in fields.items(node, name, faults))
+    _unlike(found, faults)
+    faults.check()
+    return Table(found)
+
+
+def _line(name: str, node: document.Node, faults: Faults) -> Line:
+    entries = fields.mapping(node, f"a line of {name}", _LINE, faults)
+    if "value" not in entries and isinstance(node, document.Mapping):
+        faults.add(node.line, f"a line of {name} must have a value")
+    value = fields.number(entries.get("value"), "value", faults)
+    if value != value:
+        faults.add(node.line, "value must not be NaN")
+    fits = {key: fields.string(entries[key], key, faults) for key in _TARGETS if key in entries}
+    for key, text in fits.items():
+        if not text:
+            faults.add(entries[key].line, f"{key} must not be empty")
+    return Line(name, fields.string(entries.get("severity"), "severity", faults), value, fits, node.line)
+
+
+def _unlike(lines: list[Line], faults: Faults) -> None:
+    """No two lines may hold for the same devices with the same right."""
+    seen: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = {}
+    for line in lines:
+        key = (line.name, line.severity, tuple(sorted(line.fits.items())))
+        if key in seen:
+            faults.add(line.line, f"the same devices have this threshold of {line.name} already at line {seen[key]}")
+        seen.setdefault(key, line.line)
+
+
+class Thresholds:
+    """Writes the thresholds of every device into the fleet, at once where something changed, else once a minute."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._table = Table([])
+        self._written: dict[int, float] = {}  # device: when it was last written
+        self._bearing: set[int] = set()  # devices that have a series
+        self._changed: set[int] = set()
+        self._next = float("-inf")
+
+    def load(self, text: str, file: str) -> None:
+        """Take a table in place of the former one; on TableError it stays."""
+        self._table = parse(text, file)
+        self._changed = set(self._fleet.devices)
+
+    def device(self, number: int) -> None:
+        """Note that a device has joined or changed its labels."""
+        self._changed.add(number)
+
+    def tick(self, now: float) -> None:
+        """Write what is due; call it before the engine's tick."""
+        if now >= self._next:
+            self._next = now + REFRESH
+            self._changed |= {number for number in self._fleet.devices if number >= 0}
+        for number in self._due():
+            self._write(number, now)
+        self._changed.clear()
+
+    def _due(self) -> Iterator[int]:
+        self._bearing &= self._fleet.devices.keys()
+        return (number for number in sorted(self._changed) if number in self._fleet.devices)
+
+    def _write(self, number: int, now: float) -> None:
+        values = self._table.of(self._fleet.devices[number].labels)
+        if not values and number not in self._bearing:
+            return
+        # What it had and has no longer must be told once, as a series without a value.
+        keys = sorted(values) or [("", "")]
+        series = [(METRIC, {"name": name, "severity": severity}) for name, severity in keys]
+        schema = zlib.crc32(repr(keys).encode("utf-8", "surrogatepass")) - (1 << 40)
+        layout = self._fleet.layout(number, schema, series, source=SOURCE)
+        row = np.array([[values.get(key, np.nan) for key in keys]])
+        self._fleet.append(layout, np.array([now]), row)
+        (self._bearing.add if values else self._bearing.discard)(number)
+
+
+def counts(table: Table, devices: Mapping[str, Mapping[str, str]]) -> Counter[str]:
+    """How many of some devices (instance to target labels) have a threshold of their own, by its name."""
+    return Counter(name for labels in devices.values() for name, _ in table.of(labels))
