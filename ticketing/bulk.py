@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
     JSON,
-    BigInteger,
+    ColumnClause,
     ColumnElement,
     Connection,
     Insert,
@@ -23,13 +24,14 @@ from sqlalchemy import (
     Update,
     bindparam,
     cast,
+    column,
     func,
     literal,
-    literal_column,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
 
 Rows = Sequence[tuple[Any, ...]]
 
@@ -65,14 +67,11 @@ def change(connection: Connection, table: Table, columns: Sequence[str], rows: R
         statement = update(table).where(same).values(_marks(names))
         values = [(*row[1:], row[0], version) for row, version in zip(rows, versions, strict=True)]
         return _run_many(connection, statement, [*names, "_id", "_version"], values)
-    new = _records(table, columns, rows)
-    pairs = {row[0]: version for row, version in zip(rows, versions, strict=True)}
-    old = func.json_each_text(cast(literal(_text(pairs)), JSON)).table_valued("key", "value", name="old")
-    statement = update(table).where(
-        table.c.id == new.c.id,
-        table.c.id == cast(old.c.key, BigInteger),
-        table.c.version == cast(old.c.value, Integer),
+    kinds = [table.c[name].type for name in columns]
+    new = _records(
+        [*columns, _WAS], [*kinds, Integer()], [(*row, was) for row, was in zip(rows, versions, strict=True)]
     )
+    statement = update(table).where(table.c.id == new.c.id, table.c.version == new.c[_WAS])
     return connection.execute(statement.values({name: new.c[name] for name in names})).rowcount
 
 
@@ -87,7 +86,7 @@ def upsert(connection: Connection, table: Table, columns: Sequence[str], rows: R
         changes = {name: added.excluded[name] for name in changed}
         _run_many(connection, added.on_conflict_do_update(index_elements=key, set_=changes), columns, rows)
         return
-    new = _records(table, columns, rows)
+    new = _records(columns, [table.c[name].type for name in columns], rows)
     placed = postgresql.insert(table).from_select(list(columns), select(*(new.c[name] for name in columns)))
     changes = {name: placed.excluded[name] for name in changed}
     connection.execute(placed.on_conflict_do_update(index_elements=key, set_=changes))
@@ -126,7 +125,7 @@ def _run_many(connection: Connection, statement: Insert | Update, columns: Seque
     compiled = statement.compile(dialect=connection.dialect)
     order = [columns.index(name) for name in compiled.positiontup or ()]
     if order != list(range(len(columns))):
-        rows = [tuple(row[index] for index in order) for row in rows]
+        rows = list(map(itemgetter(*order), rows))
     return connection.exec_driver_sql(str(compiled), list(rows)).rowcount
 
 
@@ -134,18 +133,22 @@ def _marks(columns: Sequence[str]) -> dict[str, Any]:
     return {name: bindparam(name) for name in columns}
 
 
-def _records(table: Table, columns: Sequence[str], rows: Rows) -> TableValuedAlias:
+def _records(names: Sequence[str], kinds: Sequence[TypeEngine[Any]], rows: Rows) -> TableValuedAlias:
     """Return PostgreSQL's table of rows that were sent as one JSON text."""
-    nested = [isinstance(table.c[name].type, JSON) for name in columns]
+    nested = [isinstance(kind, JSON) for kind in kinds]
     records = [
         {
             name: msgspec.Raw(value.encode()) if is_json else value
-            for name, value, is_json in zip(columns, row, nested, strict=True)
+            for name, value, is_json in zip(names, row, nested, strict=True)
         }
         for row in rows
     ]
-    kind: ColumnElement[Any] = literal_column(f"NULL::{table.name}")
-    return func.json_populate_recordset(kind, cast(literal(_text(records)), JSON)).table_valued(*columns, name="new")
+    columns: list[ColumnClause[Any]] = [column(name, kind) for name, kind in zip(names, kinds, strict=True)]
+    sent = func.json_to_recordset(cast(literal(_text(records)), JSON)).table_valued(*columns, name="new")
+    return sent.render_derived(with_types=True)
+
+
+_WAS: Final = "was_version"
 
 
 def _text(value: object) -> str:

@@ -63,17 +63,16 @@ def alert(dirty: Alert) -> Alert:
 
 
 def _is_clean(dirty: Alert) -> bool:
-    # One pass over everything together: this runs for every alert of a storm.
+    # One look at everything together, for this runs for every alert of a storm. What is long is cleaned one by one.
     labels, annotations = dirty.labels, dirty.annotations
-    short = (dirty.customer, dirty.site, dirty.fingerprint, dirty.name, dirty.device, *labels, *annotations)
-    values = (*labels.values(), *annotations.values())
+    names = (dirty.customer, dirty.site, dirty.device, dirty.name, dirty.fingerprint)
+    text = "".join((*names, *labels, *labels.values(), *annotations, *annotations.values()))
     return (
-        "".join(short).isprintable()
-        and "".join(values).isprintable()
+        text.isprintable()
+        and len(text) <= MAX_LABEL
+        and max(map(len, names)) <= MAX_NAME
         and len(labels) <= MAX_LABELS
         and len(annotations) <= MAX_LABELS
-        and max(map(len, short)) <= MAX_NAME
-        and max(map(len, values), default=0) <= MAX_LABEL
     )
 
 

@@ -142,12 +142,10 @@ def wake_at(incident: Incident, policy: Policy) -> float | None:
     """Return when time alone will change the incident, None if it never will."""
     if incident.resolved_at is not None:
         return None if incident.closed_at is not None else incident.resolved_at + policy.reopen_window
-    times = []
-    if incident.pending_until is not None:
-        times.append(incident.pending_until)
-    if incident.flapping_since is not None:
-        times.append(incident.changes[-1] + policy.flapping_window)
-    return min(times, default=None)
+    if incident.flapping_since is None:
+        return incident.pending_until
+    quiet = incident.changes[-1] + policy.flapping_window
+    return quiet if incident.pending_until is None else min(quiet, incident.pending_until)
 
 
 def burning(incident: Incident) -> bool:
@@ -171,6 +169,7 @@ def worst(incident: Incident, changed: Feed) -> Severity:
 def heard(incident: Incident, alert: Alert) -> Feed:
     """Return the alert as its incident keeps it."""
     labels = incident.labels
+    apart = {} if alert.labels == labels else {n: text for n, text in alert.labels.items() if labels.get(n) != text}
     return Feed(
         fingerprint=alert.fingerprint,
         severity=severity_of(alert.severity),
@@ -178,7 +177,7 @@ def heard(incident: Incident, alert: Alert) -> Feed:
         value=finite(alert.value),
         at=alert.at,
         active_at=alert.active_at,
-        labels={name: text for name, text in alert.labels.items() if labels.get(name) != text},
+        labels=apart,
     )
 
 

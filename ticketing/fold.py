@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ticketing.alert import Alert
 from ticketing.decide import Action, Decision, Policy, decide, decide_wake, wake_at

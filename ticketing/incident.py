@@ -1,12 +1,17 @@
-"""The incident, its alerts and its timeline, as every part of Watchdesk sees them: frozen, without a database."""
+"""The incident, its alerts and its timeline, as every part of Watchdesk sees them: frozen, without a database.
+
+They are msgspec's structures rather than dataclasses, because an alert storm makes and copies hundreds of thousands
+of them: `msgspec.structs.replace` takes a tenth of the time of `dataclasses.replace`.
+"""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+import msgspec
 
 MACHINE: Final = "watchdesk"  # the actor of what no person did; no user may have this name
 
@@ -65,8 +70,7 @@ class Cause(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(msgspec.Struct, frozen=True, gc=False):
     """An alert that feeds an incident, as it was heard of last.
 
     `labels` are those in which it differs from the incident's; `value` is None where it was no finite number.
@@ -78,7 +82,7 @@ class Feed:
     value: float | None
     at: float
     active_at: float
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -86,8 +90,7 @@ class Feed:
         return self.state != "resolved"
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(msgspec.Struct, frozen=True, gc=False):
     """A ticket. Times are Unix seconds, UTC; `version` counts its changes and is what a person's action compares."""
 
     id: int
@@ -128,7 +131,7 @@ class Incident:
     parent: int | None = None
     previous: int | None = None  # the incident of the same key before this one
     repeat: bool = False  # the previous one was resolved within 90 days
-    alerts: Mapping[str, Feed] = field(default_factory=dict)  # by fingerprint; not filled in lists
+    alerts: Mapping[str, Feed] = msgspec.field(default_factory=dict)  # by fingerprint; not filled in lists
     members: tuple[int, ...] = ()  # the incidents whose parent this is
 
     @property
@@ -152,8 +155,7 @@ class Incident:
         return translated or self.annotations.get("summary", "") or self.alertname
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineEntry:
+class TimelineEntry(msgspec.Struct, frozen=True, gc=False):
     """One change of an incident: what, by whom, why, when.
 
     `data["set"]` holds the members of `Incident` that it changed, with their new values, `data["was"]` the values of
@@ -170,7 +172,7 @@ class TimelineEntry:
     reason: str
     quiet: bool = False
     internal: bool = False  # not for the customer's eyes
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 def to_json(incident: Incident) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from ticketing.alert import Alert
@@ -34,7 +35,7 @@ def key(alert: Alert) -> str:
     A key of more than 255 characters ends in a hash of the whole.
     """
     scope = alert.annotations.get(SCOPE, "instance")
-    parts = prefix(alert.customer, alert.site, "" if scope == "site" else alert.device) + _part(alert.name)
+    parts = _fault(alert.customer, alert.site, "" if scope == "site" else alert.device, alert.name)
     identity = "" if scope in {"device", "site"} else _identity(alert.labels)
     whole = f"{parts}/{identity}" if identity else parts
     if len(whole) <= MAX_KEY:
@@ -48,6 +49,11 @@ def prefix(customer: str, site: str, device: str) -> str:
     return f"{_part(customer)}/{_part(site)}/{_part(device)}/"
 
 
+@lru_cache(maxsize=16_384)
+def _fault(customer: str, site: str, device: str, name: str) -> str:
+    return prefix(customer, site, device) + _part(name)
+
+
 def _part(text: str) -> str:
     if text.isalnum():
         return text
@@ -57,9 +63,9 @@ def _part(text: str) -> str:
 
 
 def _identity(labels: Mapping[str, str]) -> str:
-    names = [name for name in labels if name not in _NOISE and labels[name]]
+    names = [name for name in labels.keys() - _NOISE if labels[name]]
     if len(names) > 1:
-        described = frozenset().union(*(_DESCRIBED.get(name, ()) for name in names))
+        described = frozenset().union(*(_DESCRIBED[name] for name in names if name in _DESCRIBED))
         names = sorted(name for name in names if name not in described)
     if len(names) == 1 and names[0] in _PLAIN:
         return labels[names[0]]

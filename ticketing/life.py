@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ticketing.alert import Alert
 from ticketing.decide import Action, Decision, Policy, Reason, burning, finite, heard, wake_at, worst
@@ -13,11 +15,13 @@ from ticketing.priority import impact, priority, severity, urgency
 
 # What an entry need not carry: its own columns, and what is kept beside the incident.
 _APART: Final = frozenset({"id", "version", "alerts", "members"})
-_FIELDS: Final = tuple(field.name for field in fields(Incident) if field.name not in _APART)
+_FIELDS: Final = tuple(name for name in Incident.__struct_fields__ if name not in _APART)
+_values: Final = attrgetter(*_FIELDS)
 _SET_BY_OPENING: Final = (
     *_FIELDS[: _FIELDS.index("acknowledged_at")],
     *("changes", "noted_at", "previous", "repeat"),
 )
+_opening_values: Final = attrgetter(*_SET_BY_OPENING)
 _READ: Final = ("state", "severity", "priority", "value", "owner", "pending_reason")  # people read "from → to"
 
 
@@ -110,7 +114,11 @@ def working_state(incident: Incident) -> State:
 
 def entry(before: Incident | None, after: Incident, decision: Decision, feed: Feed | None) -> TimelineEntry:
     """Return the machine's entry between two states of an incident; None before is an opening."""
-    data: dict[str, Any] = {"set": _everything(after)} if before is None else difference(before, after)
+    data: dict[str, Any]
+    if before is None:
+        data = {"set": dict(zip(_SET_BY_OPENING, _opening_values(after), strict=True))}
+    else:
+        data = difference(before, after)
     if feed is not None:
         data["alerts"] = {feed.fingerprint: feed}
     return TimelineEntry(
@@ -128,18 +136,10 @@ def entry(before: Incident | None, after: Incident, decision: Decision, feed: Fe
 
 def difference(before: Incident, after: Incident) -> dict[str, Any]:
     """Return what an entry's `data` says of a change: `set` the new values, `was` the old ones that people read."""
-    changed = {}
-    for name in _FIELDS:
-        value = getattr(after, name)
-        if value != getattr(before, name):
-            changed[name] = value
+    pairs = zip(_FIELDS, _values(before), _values(after), strict=True)
+    changed = {name: new for name, old, new in pairs if old is not new and old != new}
     was = {name: getattr(before, name) for name in _READ if name in changed}
     return {"set": changed, "was": was} if was else {"set": changed}
-
-
-def _everything(incident: Incident) -> dict[str, Any]:
-    values = ((name, getattr(incident, name)) for name in _SET_BY_OPENING)
-    return {name: value for name, value in values if value is not None}
 
 
 def _burns(before: Incident, alert: Alert, feed: Feed, known: Feed | None, was_burning: bool) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
 
 from ticketing import bulk, key, rows
 from ticketing.incident import UNRESOLVED, Incident, State, TimelineEntry
 from ticketing.rows import INCIDENTS, TIMELINE
 from ticketing.scope import Scope
-from ticketing.writing import feeds_of
+from ticketing.writing import feeds
 
 _MAX_PAGE: Final = 1_000
 
@@ -74,26 +75,25 @@ def within(query: Select[Any], table: Table, scope: Scope) -> Select[Any]:
 def find(connection: Connection, scope: Scope, incident: int) -> Incident | None:
     """Return an incident with its alerts and members."""
     query = within(select(INCIDENTS).where(INCIDENTS.c.id == incident), INCIDENTS, scope)
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    feeds = feeds_of(connection, [incident]).get(incident, [])
-    return rows.incident_of(row, feeds, _members(connection, [incident]).get(incident, ()))
+    members = _members(connection, [incident])
+    found = rows.incidents_of(connection.execute(query), feeds(connection, [incident]), members)
+    return found[0] if found else None
 
 
 def page(connection: Connection, scope: Scope, wanted: Filter, order: Order, after: str | None, limit: int) -> Page:
     """Return a part of a list. Raises ValueError if `after` did not come from an earlier page."""
     limit = max(1, min(limit, _MAX_PAGE))
     query = within(select(INCIDENTS).where(*_conditions(wanted)), INCIDENTS, scope)
-    found: list[Any] = []
+    found: list[Incident] = []
     for part in _after(order, after):
         narrowed = query if part is None else query.where(part)
-        found += connection.execute(narrowed.order_by(*_BY[order]).limit(limit + 1 - len(found))).all()
+        part_of = narrowed.order_by(*_BY[order]).limit(limit + 1 - len(found))
+        found += rows.incidents_of(connection.execute(part_of))
         if len(found) > limit:
             break
-    members = _members(connection, [row.id for row in found[:limit]])
-    incidents = [rows.incident_of(row, (), members.get(row.id, ())) for row in found[:limit]]
-    more = len(found) > limit
+    shown, more = found[:limit], len(found) > limit
+    members = _members(connection, [one.id for one in shown])
+    incidents = [replace(one, members=members[one.id]) if one.id in members else one for one in shown]
     return Page(incidents, f"{incidents[-1].priority}.{incidents[-1].id}" if more else None)
 
 
@@ -112,7 +112,7 @@ def counts(connection: Connection, scope: Scope) -> Counts:
 def timeline(connection: Connection, scope: Scope, incident: int) -> list[TimelineEntry]:
     """Return an incident's entries, oldest first."""
     query = within(select(TIMELINE).where(TIMELINE.c.incident == incident), TIMELINE, scope)
-    return [rows.entry_of(row) for row in connection.execute(query.order_by(TIMELINE.c.version))]
+    return rows.entries_of(connection.execute(query.order_by(TIMELINE.c.version)))
 
 
 def earlier(connection: Connection, scope: Scope, incident: int, limit: int) -> list[Incident]:
@@ -124,13 +124,13 @@ def earlier(connection: Connection, scope: Scope, incident: int, limit: int) -> 
     same = (INCIDENTS.c.customer == row.customer) & (INCIDENTS.c.key == row.key) & (INCIDENTS.c.id < incident)
     over = select(INCIDENTS).where(same & INCIDENTS.c.resolved_at.is_not(None))
     found = connection.execute(within(over, INCIDENTS, scope).order_by(INCIDENTS.c.id.desc()).limit(limit))
-    return [rows.incident_of(row) for row in found]
+    return rows.incidents_of(found)
 
 
 def changes(connection: Connection, scope: Scope, since: int, limit: int) -> list[TimelineEntry]:
     """Return entries of all incidents after an entry, in the order of the commits."""
     query = within(select(TIMELINE).where(TIMELINE.c.id > since), TIMELINE, scope)
-    return [rows.entry_of(row) for row in connection.execute(query.order_by(TIMELINE.c.id).limit(limit))]
+    return rows.entries_of(connection.execute(query.order_by(TIMELINE.c.id).limit(limit)))
 
 
 def last_change(connection: Connection, scope: Scope) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, Table
+from sqlalchemy import Result, Table
 
 from ticketing.decide import Policy, wake_at
 from ticketing.incident import Feed, Incident, TimelineEntry
@@ -18,30 +18,35 @@ INCIDENTS: Final[Table] = IncidentRow.metadata.tables["incidents"]
 FEEDS: Final[Table] = FeedRow.metadata.tables["incident_alerts"]
 TIMELINE: Final[Table] = TimelineRow.metadata.tables["timeline"]
 
+_NOTHING: Final[Mapping[Any, Any]] = {}
 _ENCODER: Final = msgspec.json.Encoder()
 
-# Opening sets these; the rest of the row is its defaults, which need not be bound a hundred thousand times.
-_OPENING: Final = (
-    *("id", "customer", "site", "device", "klass", "alertname", "key", "impact", "urgency", "priority", "value"),
-    *("count", "active_at", "opened_at", "updated_at", "version", "noted_at", "previous", "repeat", "comments"),
+# In the order of the table, so that nothing has to be sorted for each row. Opening sets only some of the columns: the
+# rest is empty, and need not be bound a hundred thousand times.
+_HEAD: Final = ("id", "customer", "site", "device", "klass", "alertname", "key")
+_TEXTS: Final = ("labels", "annotations", "state", "severity")
+_NUMBERS: Final = (
+    *("impact", "urgency", "priority", "value", "count", "active_at", "opened_at", "updated_at", "version"),
 )
-_PLAIN: Final = (
-    *_OPENING,
-    *("acknowledged_at", "acknowledged_by", "owner", "pending_until", "stale_since", "recovered_at", "resolved_at"),
-    *("resolved_by", "closed_at", "flapping_since", "parent"),
+_WORK: Final = ("acknowledged_at", "acknowledged_by", "owner", "comments")
+_PAST: Final = ("pending_until", "stale_since", "recovered_at", "resolved_at", "resolved_by")
+_LINKS: Final = ("noted_at", "parent", "previous", "repeat")
+OPENING_COLUMNS: Final = (*_HEAD, *_TEXTS, *_NUMBERS, "comments", "changes", "noted_at", "previous", "repeat", "quiet")
+INCIDENT_COLUMNS: Final = (
+    *(*_HEAD, *_TEXTS, *_NUMBERS, *_WORK, "pending_reason", *_PAST, "cause", "closed_at", "flapping_since", "changes"),
+    *(*_LINKS, "wake_at", "quiet"),
 )
-_TAIL: Final = ("state", "severity", "labels", "annotations", "changes", "wake_at", "quiet")
-OPENING_COLUMNS: Final = (*_OPENING, *_TAIL)
-INCIDENT_COLUMNS: Final = (*_PLAIN, *_TAIL, "pending_reason", "cause")
 FEED_COLUMNS: Final = ("incident", "fingerprint", "severity", "state", "value", "at", "active_at", "labels")
 ENTRY_COLUMNS: Final = (
-    *("incident", "version", "at", "actor", "action", "reason", "quiet", "internal"),
-    *("data", "customer"),
+    *("incident", "version", "customer", "at", "actor", "action", "reason", "quiet", "internal", "data"),
 )
 
-_opening_values: Final = attrgetter(*_OPENING)
-_plain_values: Final = attrgetter(*_PLAIN)
-_entry_values: Final = attrgetter(*ENTRY_COLUMNS[:-2])
+_head: Final = attrgetter(*_HEAD)
+_numbers: Final = attrgetter(*_NUMBERS)
+_work: Final = attrgetter(*_WORK)
+_past: Final = attrgetter(*_PAST)
+_links: Final = attrgetter(*_LINKS)
+_entry: Final = attrgetter(*ENTRY_COLUMNS[3:-1])
 
 
 def json(value: object) -> str:
@@ -49,44 +54,71 @@ def json(value: object) -> str:
     return _ENCODER.encode(value).decode()
 
 
-def opening_values(incident: Incident, policy: Policy) -> tuple[Any, ...]:
+def opening_values(incident: Incident) -> tuple[Any, ...]:
     """Return the row of an incident to which nothing has happened since its opening, as OPENING_COLUMNS."""
-    return _opening_values(incident) + _tail(incident, policy, quiet=False)
+    linked = (0, json(incident.changes), incident.noted_at, incident.previous, incident.repeat, False)
+    return (*_head(incident), *_texts(incident), *_numbers(incident), *linked)
 
 
 def incident_values(incident: Incident, policy: Policy, *, quiet: bool) -> tuple[Any, ...]:
     """Return the whole row of an incident, as INCIDENT_COLUMNS; `quiet` tells whether its newest entry is so."""
     reason, cause = incident.pending_reason, incident.cause
-    coded = (None if reason is None else reason.value, None if cause is None else cause.value)
-    return _plain_values(incident) + _tail(incident, policy, quiet=quiet) + coded
+    return (
+        *_head(incident),
+        *_texts(incident),
+        *_numbers(incident),
+        *_work(incident),
+        None if reason is None else str(reason),
+        *_past(incident),
+        None if cause is None else str(cause),
+        incident.closed_at,
+        incident.flapping_since,
+        json(incident.changes),
+        *_links(incident),
+        wake_at(incident, policy),
+        quiet,
+    )
 
 
 def feed_values(incident: int, feed: Feed) -> tuple[Any, ...]:
     """Return an alert's row, as FEED_COLUMNS."""
     labels = json(feed.labels) if feed.labels else "{}"
-    plain = (feed.fingerprint, feed.severity.value, feed.state, feed.value, feed.at, feed.active_at)
+    plain = (feed.fingerprint, str(feed.severity), feed.state, feed.value, feed.at, feed.active_at)
     return (incident, *plain, labels)
 
 
 def entry_values(entry: TimelineEntry, customer: str) -> tuple[Any, ...]:
     """Return a timeline entry's row, as ENTRY_COLUMNS."""
-    return (*_entry_values(entry), json(entry.data), customer)
+    return (entry.incident, entry.version, customer, *_entry(entry), json(entry.data))
 
 
-def incident_of(row: Row[Any], feeds: Iterable[Feed] = (), members: tuple[int, ...] = ()) -> Incident:
-    """Return the incident in a row of the whole table."""
-    bare = msgspec.convert(row._asdict(), Incident)
-    return replace(bare, alerts={feed.fingerprint: feed for feed in feeds}, members=members)
+def incidents_of(
+    found: Result[Any], feeds: Mapping[int, Mapping[str, Any]] = _NOTHING, members: Mapping[int, Any] = _NOTHING
+) -> list[Incident]:
+    """Return the incidents in rows of the whole table, with their alerts and members where these are given."""
+    records = _records(found)
+    for record in records:
+        record["alerts"] = feeds.get(record["id"], _NOTHING)
+        record["members"] = members.get(record["id"], ())
+    return msgspec.convert(records, list[Incident])
 
 
-def feed_of(row: Row[Any]) -> Feed:
-    """Return the alert in a row."""
-    return msgspec.convert(row._asdict(), Feed)
+def feeds_of(found: Result[Any]) -> dict[int, dict[str, Any]]:
+    """Return the alerts in rows, by incident and fingerprint, ready for `incidents_of`."""
+    feeds: dict[int, dict[str, Any]] = defaultdict(dict)
+    for record in _records(found):
+        feeds[record["incident"]][record["fingerprint"]] = record
+    return feeds
 
 
-def entry_of(row: Row[Any]) -> TimelineEntry:
-    """Return the timeline entry in a row."""
-    return msgspec.convert(row._asdict(), TimelineEntry)
+def entries_of(found: Result[Any]) -> list[TimelineEntry]:
+    """Return the timeline entries in rows."""
+    return msgspec.convert(_records(found), list[TimelineEntry])
+
+
+def _records(found: Result[Any]) -> list[dict[str, Any]]:
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def rebuilt(values: Mapping[str, Any]) -> Incident:
@@ -94,13 +126,5 @@ def rebuilt(values: Mapping[str, Any]) -> Incident:
     return msgspec.convert(values, Incident)
 
 
-def _tail(incident: Incident, policy: Policy, *, quiet: bool) -> tuple[Any, ...]:
-    return (
-        incident.state.value,
-        incident.severity.value,
-        json(incident.labels),
-        json(incident.annotations),
-        json(incident.changes),
-        wake_at(incident, policy),
-        quiet,
-    )
+def _texts(incident: Incident) -> tuple[str, str, str, str]:
+    return (json(incident.labels), json(incident.annotations), str(incident.state), str(incident.severity))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, assert_never
+
+from msgspec.structs import replace
 
 from ticketing import clean
 from ticketing.decide import Reason

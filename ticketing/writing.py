@@ -5,13 +5,12 @@ The timeline comes last, because its lock on PostgreSQL is held until the commit
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, tuple_
+from sqlalchemy import Connection, Select, delete, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ticketing import bulk, rows
@@ -19,14 +18,14 @@ from ticketing.alert import Alert
 from ticketing.decide import Policy
 from ticketing.errors import Conflict, Refused
 from ticketing.fold import Case
-from ticketing.incident import Feed, Incident, TimelineEntry
+from ticketing.incident import Incident, TimelineEntry
 from ticketing.models import CursorRow
 from ticketing.rows import FEEDS, INCIDENTS, TIMELINE
 from ticketing.scope import Scope
 from ticketing.transaction import Raced
 from ticketing.work import Act, Reopen
 
-_CHUNK: Final = 10_000
+_CHUNK: Final = 2_000
 _SWEEP: Final = 2_000  # of what is due at most so many at a time, so that no batch waits long for it
 
 _CURSORS: Final = CursorRow.metadata.tables["cursors"]
@@ -57,7 +56,7 @@ class Batch:
     policy: Policy
     now: float
     changed: list[int] = field(default_factory=list)
-    entries: list[tuple[TimelineEntry, str]] = field(default_factory=list)
+    entries: list[tuple[Any, ...]] = field(default_factory=list)  # rows of the timeline
     swallowed: list[tuple[int, int]] = field(default_factory=list)  # (incident, version) of entries taken in
 
     def take(self, customer: str, alerts: Mapping[str, Sequence[Alert]]) -> None:
@@ -76,7 +75,7 @@ class Batch:
         """Do what time alone does to incidents that no alert concerned."""
         due = INCIDENTS.c.wake_at <= self.now
         newest = select(INCIDENTS).where(due).order_by(INCIDENTS.c.wake_at).limit(_SWEEP)
-        cases = self._cases(self.connection.execute(newest.with_for_update(skip_locked=True)).all())
+        cases = self._cases(newest.with_for_update(skip_locked=True))
         for case in cases:
             case.wake(self.now, self.policy)
         self._store(cases)
@@ -89,7 +88,7 @@ class Batch:
         wanted = INCIDENTS.c.id == incident
         if scope.customer is not None:
             wanted &= INCIDENTS.c.customer == scope.customer
-        cases = self._locked(wanted)
+        cases = self._locked(select(INCIDENTS).where(wanted))
         for case in cases:
             if version is not None and case.stored is not None and case.stored.version != version:
                 raise Conflict(f"{case.stored.number} was changed meanwhile")
@@ -105,8 +104,7 @@ class Batch:
         if not self.entries:
             return
         bulk.lock_timeline(self.connection)
-        values = [rows.entry_values(entry, customer) for entry, customer in self.entries]
-        bulk.insert(self.connection, TIMELINE, rows.ENTRY_COLUMNS, values)
+        bulk.insert(self.connection, TIMELINE, rows.ENTRY_COLUMNS, self.entries)
         # Only now, so that no new entry gets the number of one that went: readers count on growing numbers.
         for part in _chunks(self.swallowed, 500):
             self.connection.execute(delete(TIMELINE).where(tuple_(TIMELINE.c.incident, TIMELINE.c.version).in_(part)))
@@ -114,13 +112,16 @@ class Batch:
     def _load(self, customer: str, keys: Sequence[str]) -> list[Case]:
         """Return a case for each key, with the newest incident of the key: the open one, else the last."""
         mine = (INCIDENTS.c.customer == customer) & bulk.among(self.connection, INCIDENTS.c.key, keys)
-        found = {case.key: case for case in self._locked(mine & INCIDENTS.c.resolved_at.is_(None))}
+        unresolved = select(INCIDENTS).where(mine & INCIDENTS.c.resolved_at.is_(None))
+        found = {case.key: case for case in self._locked(unresolved)}
         missing = [key for key in keys if key not in found]
         if missing:
             gone = (INCIDENTS.c.customer == customer) & bulk.among(self.connection, INCIDENTS.c.key, missing)
             last = select(func.max(INCIDENTS.c.id)).where(gone & INCIDENTS.c.resolved_at.is_not(None))
             last = last.group_by(INCIDENTS.c.key)
-            found |= {case.key: case for case in self._locked(INCIDENTS.c.id.in_(last))}
+            ids = self.connection.scalars(last).all()
+            past = select(INCIDENTS).where(bulk.among(self.connection, INCIDENTS.c.id, ids))
+            found |= {case.key: case for case in self._locked(past)} if ids else {}
         return [found.get(key) or Case(customer, key) for key in keys]
 
     def _is_open(self, customer: str, key: str) -> bool:
@@ -129,15 +130,15 @@ class Batch:
             self.connection.scalar(select(INCIDENTS.c.id).where(mine & INCIDENTS.c.resolved_at.is_(None))) is not None
         )
 
-    def _locked(self, condition: ColumnElement[bool]) -> list[Case]:
-        query = select(INCIDENTS).where(condition).order_by(INCIDENTS.c.id).with_for_update()
-        return self._cases(self.connection.execute(query).all())
+    def _locked(self, query: Select[Any]) -> list[Case]:
+        # By key: everybody locks in one order, and SQLite finds them by the index of the keys.
+        return self._cases(query.order_by(INCIDENTS.c.key).with_for_update())
 
-    def _cases(self, found: Sequence[Row[Any]]) -> list[Case]:
-        ids = [row.id for row in found]
-        feeds = feeds_of(self.connection, ids)
-        quiet = self._quiet_entries([row.id for row in found if row.quiet])
-        incidents = [rows.incident_of(row, feeds.get(row.id, ())) for row in found]
+    def _cases(self, query: Select[Any]) -> list[Case]:
+        found = self.connection.execute(query).freeze()
+        ids = [row.id for row in found()]
+        incidents = rows.incidents_of(found(), feeds(self.connection, ids))
+        quiet = self._quiet_entries([row.id for row in found() if row.quiet])
         return [Case(one.customer, one.key, one, quiet.get(one.id)) for one in incidents]
 
     def _quiet_entries(self, incidents: Sequence[int]) -> dict[int, TimelineEntry]:
@@ -146,7 +147,7 @@ class Batch:
         mine = bulk.among(self.connection, TIMELINE.c.incident, incidents)
         newest = TIMELINE.c.version == INCIDENTS.c.version
         query = select(TIMELINE).join(INCIDENTS, (TIMELINE.c.incident == INCIDENTS.c.id) & newest).where(mine)
-        return {row.incident: rows.entry_of(row) for row in self.connection.execute(query)}
+        return {entry.incident: entry for entry in rows.entries_of(self.connection.execute(query))}
 
     def _store(self, cases: Iterable[Case]) -> None:
         writes = _Writes(self.policy)
@@ -154,7 +155,7 @@ class Batch:
             for incident in case.changed():
                 writes.add(case, incident)
                 self.changed.append(incident.id)
-            self.entries += [(entry, case.customer) for entry in case.entries]
+            self.entries += [rows.entry_values(entry, case.customer) for entry in case.entries]
             if case.swallowed and case.quiet is not None:
                 self.swallowed.append((case.quiet.incident, case.quiet.version))
         writes.run(self.connection)
@@ -181,7 +182,7 @@ class _Writes:
             self.feeds += [rows.feed_values(number, feed) for feed in new]
             return
         if incident.version == 1:
-            self.opened.append(rows.opening_values(incident, self.policy))
+            self.opened.append(rows.opening_values(incident))
         else:
             self.added.append(rows.incident_values(incident, self.policy, quiet=case.ends_quietly(number)))
         self.new_feeds += [rows.feed_values(number, feed) for feed in incident.alerts.values()]
@@ -195,14 +196,12 @@ class _Writes:
         bulk.upsert(connection, FEEDS, rows.FEED_COLUMNS, self.feeds)
 
 
-def feeds_of(connection: Connection, incidents: Sequence[int]) -> dict[int, list[Feed]]:
-    """Return the alerts of many incidents."""
-    found: dict[int, list[Feed]] = defaultdict(list)
-    if incidents:
-        query = select(FEEDS).where(bulk.among(connection, FEEDS.c.incident, incidents))
-        for row in connection.execute(query):
-            found[row.incident].append(rows.feed_of(row))
-    return found
+def feeds(connection: Connection, incidents: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return the alerts of many incidents, as `rows.incidents_of` takes them."""
+    if not incidents:
+        return {}
+    query = select(FEEDS).where(bulk.among(connection, FEEDS.c.incident, incidents))
+    return rows.feeds_of(connection.execute(query))
 
 
 def _chunks(values: Sequence[tuple[int, int]], size: int) -> Iterator[Sequence[tuple[int, int]]]:
