@@ -62,6 +62,10 @@ class Postgres:
             self._process.wait(_START_SECONDS)
             self._process = None
 
+    def crash(self) -> None:
+        """Stop it at once, as good as a crash: what was committed must be there after `start`."""
+        self.stop(signal.SIGQUIT)
+
     def database(self) -> str:
         """Create a database and return its URL for SQLAlchemy."""
         name = f"test_{os.getpid()}_{next(self._names)}"
