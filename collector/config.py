@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from collector.errors import ConfigError
+from collector.yamlfile import Document
 
 FILE_NAME = "watchdesk.yml"
 
@@ -96,34 +97,13 @@ def load(path: Path) -> Config:
         return Config()
     try:
         text = path.read_text()
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: not YAML: {error.problem}.") from error
-    try:
-        config = msgspec.convert(content or {}, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}:{_line_of(root, str(error))}: {error}.") from error
+    document = Document(text, str(path), ConfigError)
+    config = document.convert(document.content or {}, Config)
     for key, listen in (("agents.listen", config.agents.listen), ("web.listen", config.web.listen)):
         _check_listen(path, key, listen)
     return config
-
-
-def _line_of(root: yaml.Node | None, message: str) -> int:
-    """Return the line that a message of msgspec speaks of: its path ends in "at `$.agents.listen`"."""
-    where = re.search(r"at `\$\.?(.*)`$", message)
-    unknown = re.search(r"unknown field `(.*?)`", message)
-    names = [name for name in re.split(r"[.\[\]]+", where[1] if where else "") if name]
-    node, line = root, 1
-    for name in [*names, *([unknown[1]] if unknown else [])]:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == name:
-                    node, line = value, key.start_mark.line + 1
-    return line
 
 
 def _check_listen(path: Path, key: str, listen: str) -> None:

@@ -13,7 +13,7 @@ from collector.collector import Collector
 from collector.config import Config
 from collector.enrolment import new_token
 from collector.localagent import LocalAgent
-from collector.register.register import slug
+from collector.register.sites import slug
 
 if TYPE_CHECKING:
     from collector.cli.context import Context

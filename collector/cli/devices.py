@@ -1,14 +1,17 @@
-"""`watchdesk devices`: what is in the register."""
+"""`watchdesk devices`: what is in the register, what hangs on what, and the register as a file."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 
 import click
+import msgspec
 
 from collector.cli.context import Context, show_json, show_table, when
 from collector.errors import RegisterError
+from collector.register import Device, book
 
 
 def register(group: click.Group) -> None:
@@ -41,7 +44,81 @@ def devices(click_context: click.Context, retired: bool, as_json: bool) -> None:
 @click.pass_obj
 def retire(context: Context, instance: str) -> None:
     """Take a device out of the register (host.site.customer): its token is refused from now on."""
+    context.register.retire(_found(context, instance).id, time.time())
+
+
+@devices.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.pass_obj
+def take_over(context: Context, file: Path) -> None:
+    """Bring what a YAML file says of sites and devices into the register: parents, services, people, contacts.
+
+    What is not there yet is made; what the file does not name stays. All of the file, or nothing.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegisterError(f"{file} cannot be read: {error}.") from error
+    content = book.load(text, str(file))
+    context.register.take_over(content, time.time())
+    click.echo(f"{len(content.devices)} devices and {len(content.sites)} sites are in the register as {file} says.")
+
+
+@devices.command()
+@click.pass_obj
+def export(context: Context) -> None:
+    """Print all sites and devices as the YAML file that `import` takes."""
+    click.echo(context.register.export(), nl=False)
+
+
+@devices.command("set-parent")
+@click.argument("instance")
+@click.argument("parent", required=False)
+@click.option("--port", default="", help="Where on the parent it is plugged in, such as Gi0/3.")
+@click.pass_obj
+def set_parent(context: Context, instance: str, parent: str | None, port: str) -> None:
+    """Say what a device hangs on, such as its switch; without PARENT, that it hangs on nothing.
+
+    What a person says here, nothing that is found out by itself changes again.
+    """
+    above = None if parent is None else _found(context, parent).id
+    context.register.set_parent(_found(context, instance).id, above, port=port, now=time.time())
+
+
+@devices.command()
+@click.argument("instance")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.pass_obj
+def show(context: Context, instance: str, as_json: bool) -> None:
+    """Show all that the register knows of a device."""
+    device = _found(context, instance)
+    facts, sites = context.register.facts()
+    known = facts[device.id]
+    parent = context.register.parent(device.id)
+    site = next((site for site in sites if (site.customer, site.site) == (device.customer, device.site)), None)
+    record: dict[str, object] = {"id": device.id, **msgspec.to_builtins(known)}
+    record["class"] = record.pop("klass")
+    record |= {"os": device.os, "enrolled_at": device.enrolled_at}
+    record["parent"] = None if parent is None else dataclasses.asdict(parent)
+    record["children"] = sorted(other.instance for other in facts.values() if other.parent == known.instance)
+    record["people_at_site"] = 0 if site is None else site.people
+    record["contact"] = None if site is None else msgspec.to_builtins(site.contact)
+    if as_json:
+        show_json(record)
+        return
+    show_table(("WHAT", ""), ((name, _shown(value)) for name, value in record.items()))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {text}" for name, text in value.items() if text not in {"", None})
+    if isinstance(value, list | tuple):
+        return "; ".join(_shown(one) for one in value)
+    return "" if value is None else str(value)
+
+
+def _found(context: Context, instance: str) -> Device:
     device = context.register.device_by_instance(instance)
     if device is None:
         raise RegisterError(f"There is no device {instance} in the register.")
-    context.register.retire(device.id, time.time())
+    return device

@@ -8,7 +8,7 @@ import click
 
 from collector.cli.context import Context, pass_context, show_json, show_table, when
 from collector.enrolment import agents_url, new_token
-from collector.register.register import CLASSES
+from collector.register.book import CLASSES
 
 
 def register(group: click.Group) -> None:

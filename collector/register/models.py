@@ -1,6 +1,8 @@
 """Tables of the register."""
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
+from typing import Any
+
+from sqlalchemy import JSON, Double, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -28,6 +30,9 @@ class SiteRow(Base):
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
     slug: Mapped[str] = mapped_column(String(63))
     name: Mapped[str] = mapped_column(String(200))
+    people: Mapped[int] = mapped_column(default=0, server_default="0")
+    contact: Mapped[dict[str, str]] = mapped_column(JSON, default=dict, server_default="{}")
+    timezone: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
 
 class DeviceRow(Base):
@@ -53,6 +58,16 @@ class DeviceRow(Base):
     os: Mapped[str] = mapped_column(String(20), default="")
     enrolled_at: Mapped[float]
     retired_at: Mapped[float | None]
+    # How much it matters, what it hangs on and how that is known, what feeds it, and what runs on it for whom.
+    criticality: Mapped[int | None]
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id", name="fk_devices_parent_id"), index=True)
+    port: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    how: Mapped[str] = mapped_column(String(10), default="", server_default="")
+    evidence: Mapped[str] = mapped_column(String(1000), default="", server_default="")
+    since: Mapped[float | None] = mapped_column(Double)
+    rack: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    power_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id", name="fk_devices_power_id"))
+    services: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
 
 
 class DeviceTokenRow(Base):

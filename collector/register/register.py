@@ -1,7 +1,6 @@
 """Customers, sites, devices, and the tokens with which devices enrol and report."""
 
 import hashlib
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +11,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from collector.errors import RegisterError
+from collector.register import book, surroundings
+from collector.register.book import CLASSES, Book, How
 from collector.register.models import CustomerRow, DeviceRow, DeviceTokenRow, EnrolTokenRow, SiteRow
-
-CLASSES = ("desktop", "server", "network", "ups", "printer")
+from collector.register.sites import made_site, slug
+from collector.register.surroundings import Parent, Rows
+from ticketing import topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,46 @@ class Register:
         """Return the live device of this `host.site.customer`."""
         return next((device for device in self.devices() if device.instance == instance), None)
 
+    def facts(self) -> tuple[dict[int, topology.Device], list[topology.Site]]:
+        """Return what correlation and priority know of each live device, by its number, and of each site."""
+        with Session(self._engine) as session:
+            rows = Rows.read(session)
+            return rows.facts(), rows.site_facts()
+
+    def parent(self, device: int) -> Parent | None:
+        """Return what a live device hangs on and how that is known; None if nothing is known."""
+        with Session(self._engine) as session:
+            rows = Rows.read(session)
+            row = rows.devices[device][0] if device in rows.devices else None
+            if row is None or not rows.instance(row.parent_id):
+                return None
+            return Parent(rows.instance(row.parent_id), row.port, row.how, row.evidence, row.since)
+
+    def set_parent(
+        self, device: int, parent: int | None, *, port: str = "", how: How = "manual", evidence: str = "", now: float
+    ) -> bool:
+        """Note what a device hangs on (None: on nothing); False if a person has said otherwise, which then holds.
+
+        Raises:
+            RegisterError: one of them is not in the register or of another customer, or it would go in a circle.
+        """
+        with Session(self._engine) as session, session.begin():
+            return surroundings.set_parent(session, device, parent, port=port, how=how, evidence=evidence, now=now)
+
+    def take_over(self, content: Book, now: float) -> None:
+        """Bring what a file says into the register, whole or not at all; what it does not name stays.
+
+        Raises:
+            RegisterError: a name that is not valid, or parents that would go in a circle.
+        """
+        with _transaction(self._engine, "Somebody else has changed the register meanwhile; try again.") as session:
+            surroundings.take_over(session, content, now)
+
+    def export(self) -> str:
+        """Return the YAML file of all live devices and sites, as `take_over` takes it."""
+        with Session(self._engine) as session:
+            return book.dump(*Rows.read(session).forms())
+
     def credentials(self) -> dict[str, Device]:
         """Return the live device behind each token that is not revoked, by the token's SHA-256 in hex."""
         query = (
@@ -120,7 +162,7 @@ class Register:
         with Session(self._engine) as session, session.begin():
             row = EnrolTokenRow(
                 hash=digest(secret),
-                site_id=_site(session, customer, site).id,
+                site_id=made_site(session, customer, site).id,
                 kind=kind,
                 role=role,
                 created_at=now,
@@ -208,18 +250,6 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def slug(name: str) -> str:
-    """Return a name as it stands in `instance`: lower case, letters, digits and dashes, at most 63.
-
-    Raises:
-        RegisterError: nothing is left of it.
-    """
-    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].rstrip("-")
-    if not short:
-        raise RegisterError(f"{name!r} cannot be a name: it has no letter and no digit.")
-    return short
-
-
 def _devices() -> Select[DeviceRow, str, str]:
     return (
         select(DeviceRow, SiteRow.slug, CustomerRow.slug)
@@ -230,22 +260,6 @@ def _devices() -> Select[DeviceRow, str, str]:
 
 def _device(row: DeviceRow, site: str, customer: str) -> Device:
     return Device(row.id, customer, site, row.name, row.kind, row.role, row.os, row.enrolled_at, row.retired_at)
-
-
-def _site(session: Session, customer: str, site: str) -> SiteRow:
-    """Return the site, made with its customer where they are not there."""
-    owner = session.scalars(select(CustomerRow).where(CustomerRow.slug == slug(customer))).one_or_none()
-    if owner is None:
-        owner = CustomerRow(slug=slug(customer), name=customer[:200])
-        session.add(owner)
-        session.flush()
-    query = select(SiteRow).where(SiteRow.customer_id == owner.id, SiteRow.slug == slug(site))
-    found = session.scalars(query).one_or_none()
-    if found is None:
-        found = SiteRow(customer_id=owner.id, slug=slug(site), name=site[:200])
-        session.add(found)
-        session.flush()
-    return found
 
 
 def _changed(session: Session, table: type, *where: ColumnElement[bool], **values: object) -> bool:
