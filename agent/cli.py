@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     enrol.add_argument("token", metavar="TOKEN", help="the token, from wde_ to its end; - reads it from stdin")
     enrol.add_argument("--name", default="", help="the device's name; else this machine's host name")
     enrol.add_argument("--class", dest="klass", choices=("desktop", "server"), default="", help="what it is")
+    enrol.add_argument("--proxy", metavar="URL", default="", help="an HTTP proxy to go through, from now on; or system")
     enrol.add_argument("--force", action="store_true", help="replace an enrolment that is there")
 
     run = _command(commands, "run", "run in the foreground until SIGTERM or Ctrl-C, then say goodbye")
@@ -95,6 +96,7 @@ def say(text: str) -> None:
 def enrol_command(state: State, chosen: argparse.Namespace) -> int:
     """Enrol this machine."""
     from agent.enrolment import enrol, read_token
+    from agent.start import proxy_of, read_config
 
     given: str = chosen.token
     token = read_token(sys.stdin.readline() if given == "-" else given)
@@ -103,7 +105,12 @@ def enrol_command(state: State, chosen: argparse.Namespace) -> int:
         raise StateError(f"an agent is running with {state.directory}; stop it before enrolling again")
     if state.read("token") and not chosen.force:
         raise StateError(f"this machine is enrolled already (in {state.directory}); to replace that, add --force")
-    enrolment = enrol(token, name=chosen.name, klass=chosen.klass)
+    if chosen.proxy:
+        if state.read("agent.conf") not in (None, f"proxy = {chosen.proxy}\n"):
+            raise StateError(f"write the proxy into {state.path('agent.conf')}, which is there already")
+        state.write("agent.conf", f"proxy = {chosen.proxy}\n")
+    proxy = proxy_of(read_config(state, None), os.environ)
+    enrolment = enrol(token, name=chosen.name, klass=chosen.klass, proxy=proxy)
     state.enrol(enrolment)
     say(f"Enrolled as {enrolment.device} at {enrolment.url}, a reading every {enrolment.interval:g} s.")
     return 0
@@ -136,6 +143,7 @@ def probe_command(state: State, chosen: argparse.Namespace) -> int:
 def uninstall_command(state: State, chosen: argparse.Namespace) -> int:
     """Retire the device and remove the state."""
     from agent.enrolment import retire
+    from agent.start import proxy_of, read_config
 
     if not os.path.isdir(state.directory):
         say(f"There is nothing in {state.directory}.")
@@ -144,7 +152,7 @@ def uninstall_command(state: State, chosen: argparse.Namespace) -> int:
         raise StateError(f"an agent is running with {state.directory}; stop it before uninstalling")
     if state.read("token"):
         try:
-            retire(state.enrolment())
+            retire(state.enrolment(), proxy_of(read_config(state, None), os.environ))
         except TransportError as error:
             if not chosen.force:
                 raise TransportError(

@@ -18,6 +18,7 @@ class Config:
     """What may be chosen; each attribute is a key of the file (`probe.NAME` and `filesystem.…` have dicts)."""
 
     __slots__ = (
+        "collectors",
         "drill",
         "drill_state",
         "goodbye_ttl",
@@ -26,6 +27,8 @@ class Config:
         "nice",
         "options",
         "probes",
+        "proxy",
+        "proxy_password_file",
         "spool_max_age",
         "spool_max_bytes",
         "timeout",
@@ -39,6 +42,9 @@ class Config:
         self.timeout = 15.0
         self.spool_max_bytes = 64 << 20
         self.spool_max_age = 7.0 * 86_400
+        self.collectors: list[str] = []  # other addresses of the collector that this machine enrolled at
+        self.proxy = ""
+        self.proxy_password_file = ""
         self.probes: dict[str, bool] = {}
         self.options: dict[str, str] = {}
         self.drill: str | None = None
@@ -137,6 +143,13 @@ def _nice(value: str) -> int:
     return int(value)
 
 
+def _addresses(value: str) -> list[str]:
+    addresses = value.replace(",", " ").split()
+    if not all(address.startswith(("https://", "http://")) for address in addresses) or len(addresses) > 8:
+        raise ValueError(f"{value} is not up to 8 addresses such as https://collector.example:8443")
+    return addresses
+
+
 def _one_of(choices: Iterable[str]) -> Callable[[str], str]:
     allowed = tuple(choices)
 
@@ -156,6 +169,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "timeout": _duration(1, 300),
     "spool_max_bytes": _size,
     "spool_max_age": _duration(60, 365 * 86_400),
+    "collectors": _addresses,
+    "proxy": str,
+    "proxy_password_file": str,
     "drill": _one_of(DRILLS),
     "drill_state": str,
 }

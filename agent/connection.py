@@ -1,4 +1,5 @@
-"""One keep-alive connection to the collector: HTTP/1.1 over TLS, written by hand, never blocking.
+"""One keep-alive connection to the collector: HTTP/1.1 over TLS, written by hand, never blocking, through a proxy if
+there must be one.
 
 The functions are generators that yield what they wait for, so that the loop goes on with its readings meanwhile.
 `_ssl` and `_socket`, which the modules ssl and socket wrap, do all that is needed; the wrapping costs 3.5 MB.
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-    from agent.endpoint import Endpoint
+    from agent.endpoint import Endpoint, Proxy
 
     Waiting = Generator["Want", None, None]
 
@@ -51,15 +52,25 @@ class _Socket(_socket.socket):
 
 
 class Connection:
-    """Keeps one connection, and makes it anew when it has gone."""
+    """Keeps one connection, and makes it anew when it has gone.
 
-    __slots__ = ("_context", "_endpoint", "_monotonic", "_socket", "_tls", "sent")
+    Of several addresses of the collector one is used until it fails; `fail_over` goes on to the next.
+    """
+
+    __slots__ = ("_context", "_endpoint", "_endpoints", "_monotonic", "_proxy", "_socket", "_tls", "sent")
 
     def __init__(
-        self, where: Endpoint, trust: _ssl._SSLContext | None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        where: Endpoint | list[Endpoint],
+        trust: _ssl._SSLContext | None,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        proxy: Proxy | None = None,
     ) -> None:
-        self._endpoint = where
+        self._endpoints = where if isinstance(where, list) else [where]
+        self._endpoint = self._endpoints[0]
         self._context = trust
+        self._proxy = proxy
         self._monotonic = monotonic
         self._socket: _socket.socket | None = None
         self._tls: Any = None  # a _ssl._SSLSocket, which the stubs do not know
@@ -72,6 +83,20 @@ class Connection:
         self._socket = None
         self._tls = None
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """The address that is used now."""
+        return self._endpoint
+
+    def fail_over(self) -> bool:
+        """Go on to the next address; return whether it is one that was not tried since the first."""
+        self.close()
+        if self._endpoint is self._endpoints[-1]:
+            self._endpoint = self._endpoints[0]
+            return False
+        self._endpoint = self._endpoints[self._endpoints.index(self._endpoint) + 1]
+        return True
+
     def request(self, head: str, body: bytes, timeout: float) -> Generator[Want, None, Answer]:
         """Send a request (`head` without the Host line and the empty one) and return the answer.
 
@@ -80,8 +105,7 @@ class Connection:
             CertificateError: the other end is not the collector.
         """
         where = self._endpoint
-        name = f"[{where.host}]" if ":" in where.host else where.host
-        data = f"{head}Host: {name}:{where.port}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        data = f"{head}Host: {where.authority}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         until = self._monotonic() + timeout
         try:
             return (yield from self._exchange(data, until))
@@ -135,14 +159,33 @@ class Connection:
             error = made.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
         if error:
             raise OSError(error, _reason(error))
-        if self._context is not None:
+        if self._proxy is not None:
+            yield from self._tunnel(self._proxy, until)
+        if self._endpoint.tls:
+            assert self._context is not None  # noqa: S101 - for the type checker
             wrap = self._context._wrap_socket  # type: ignore[attr-defined]  # noqa: SLF001
             self._tls = wrap(made, False, self._endpoint.host)
             yield from self._until_done(self._tls.do_handshake, until)
 
+    def _tunnel(self, proxy: Proxy, until: float) -> Waiting:
+        """Have the proxy connect us to the collector; what goes through the tunnel it cannot read, for it is TLS."""
+        yield from self._send(f"CONNECT {self._endpoint.authority} HTTP/1.1\r\n{proxy.head}".encode(), until)
+        data = b""
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            more = yield from self._more(until)
+            if not more or len(data) > MAX_HEAD:
+                raise TransportError(f"the proxy {proxy.where.authority} gave no answer")
+            data += more
+        status, _ = parse_head(data[:end])
+        if status == 407:
+            raise TransportError(f"the proxy {proxy.where.authority} wants another name or password (407)")
+        if status != 200 or len(data) > end + 4:
+            raise TransportError(f"the proxy {proxy.where.authority} does not connect us to the collector ({status})")
+
     def _resolve(self, until: float) -> Generator[Want, None, list[tuple[int, tuple[object, ...]]]]:
-        """Return (family, address) of the host; a name is looked up in a thread, for that may take long."""
-        host, port = self._endpoint.host, self._endpoint.port
+        """Return (family, address) to connect to; a name is looked up in a thread, for that may take long."""
+        where = self._endpoint if self._proxy is None else self._proxy.where
+        host, port = where.host, where.port
         # A text would be encoded by the idna codec, whose tables take 1 MB; only a name outside ASCII needs it.
         name = host.encode("ascii" if host.isascii() else "idna")
         found: list[tuple[int, tuple[object, ...]]] = []

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from agent import __version__
 from agent.answer import Answer
 from agent.connection import Connection
-from agent.endpoint import context, endpoint
+from agent.endpoint import Proxy, context, endpoint
 from agent.errors import EnrolmentError, TransportError
 from agent.loop import complete
 from agent.state import Enrolment
@@ -55,7 +55,7 @@ def read_token(text: str) -> Token:
     return Token(said["u"].rstrip("/"), fingerprint.lower(), said["s"])
 
 
-def fetch_ca(token: Token) -> str:
+def fetch_ca(token: Token, proxy: Proxy | None = None) -> str:
     """Return the collector's CA, once its fingerprint is the one that the token names; "" for a plain http:// URL.
 
     Raises:
@@ -65,7 +65,7 @@ def fetch_ca(token: Token) -> str:
     where = endpoint(token.url)
     if not where.tls:
         return ""
-    connection = Connection(where, context(None))
+    connection = Connection(where, context(None), proxy=proxy)
     answer = complete(connection.request("GET /v1/ca HTTP/1.1\r\n", b"", TIMEOUT))
     connection.close()
     if answer.status != 200:
@@ -87,14 +87,14 @@ def fetch_ca(token: Token) -> str:
     return text
 
 
-def enrol(token: Token, *, name: str = "", klass: str = "") -> Enrolment:
+def enrol(token: Token, *, name: str = "", klass: str = "", proxy: Proxy | None = None) -> Enrolment:
     """Ask the collector to take this machine in; the name is this machine's unless another is given.
 
     Raises:
         EnrolmentError: it refuses, and why.
         TransportError: it cannot be reached.
     """
-    ca = fetch_ca(token)
+    ca = fetch_ca(token, proxy)
     request = {
         "token": token.secret,
         "hostname": name or platform.node().split(".")[0],
@@ -103,7 +103,7 @@ def enrol(token: Token, *, name: str = "", klass: str = "") -> Enrolment:
     }
     if klass:
         request["class"] = klass
-    answer = _post(token.url, ca, "/v1/enrol", "", json.dumps(request).encode())
+    answer = _post(token.url, ca, "/v1/enrol", "", json.dumps(request).encode(), proxy)
     said = _read(answer)
     if answer.status != 201:
         raise EnrolmentError(_refusal(answer.status, said))
@@ -115,20 +115,20 @@ def enrol(token: Token, *, name: str = "", klass: str = "") -> Enrolment:
     return Enrolment(_line(device), token.url, float(interval), secret, ca)
 
 
-def retire(enrolment: Enrolment) -> None:
+def retire(enrolment: Enrolment, proxy: Proxy | None = None) -> None:
     """Tell the collector that this machine is no longer watched, and its token void.
 
     Raises:
         TransportError: it could not be told.
     """
-    answer = _post(enrolment.url, enrolment.ca, "/v1/retire", enrolment.token, b"")
+    answer = _post(enrolment.url, enrolment.ca, "/v1/retire", enrolment.token, b"", proxy)
     if answer.status not in (200, 204, 401):  # 401: it is retired already
         raise TransportError(f"the collector answered {answer.status}")
 
 
-def _post(url: str, ca: str, path: str, bearer: str, body: bytes) -> Answer:
+def _post(url: str, ca: str, path: str, bearer: str, body: bytes, proxy: Proxy | None) -> Answer:
     where = endpoint(url)
-    connection = Connection(where, context(ca) if where.tls else None)
+    connection = Connection(where, context(ca) if where.tls else None, proxy=proxy)
     head = f"POST {path} HTTP/1.1\r\nContent-Type: application/json\r\n"
     if bearer:
         head += f"Authorization: Bearer {bearer}\r\n"

@@ -4,6 +4,9 @@ A folder of segments, each a file of frames (wire.py) that begins with the schem
 sent, and be lost, on its own. A segment is written by one process, appended to and synced for each batch, closed when
 it is large or when its sending begins, and removed when all of it is acknowledged. Names sort by age.
 
+A short backlog is sent before what is new. A long one would keep the news back for minutes, so it is left behind: what
+is new gets an epoch of its own (`turn`) and goes first. The collector tells frames apart within each epoch alone.
+
 `head` is one line: epoch, the next number in it, and whether the run that wrote it ended on purpose. After any other
 end nobody knows which numbers were sent last, so the spool takes a new epoch and starts at 1: no (epoch, seq) can be
 used twice, and no write is needed for a batch that the collector takes at once.
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from agent.segment import Item, Segment
 
 SEGMENT_BYTES = 256 << 10
+LONG_BYTES = 1 << 20  # a backlog of more is left behind what is new
+MAX_EPOCHS = 8  # in the spool; the collector remembers a few times as many
 
 
 class Spool:
@@ -138,9 +143,28 @@ class Spool:
                 self.full = False
                 return True
 
-    def oldest(self) -> Segment | None:
-        """Return what is to be sent first, or None. From then on nothing is appended to that segment."""
-        for name in list(self._sizes):
+    @property
+    def behind(self) -> bool:
+        """Whether there is a long backlog of former epochs, so that what is new goes first."""
+        return self.size > LONG_BYTES and epoch_of(next(iter(self._sizes))) != self.epoch
+
+    def turn(self) -> None:
+        """Begin a new epoch if this one's backlog is long; call when no frame of it is in memory."""
+        own = sum(size for name, size in self._sizes.items() if epoch_of(name) == self.epoch)
+        if own <= LONG_BYTES or len({epoch_of(name) for name in self._sizes}) >= MAX_EPOCHS:
+            return
+        self._close_file()
+        self.epoch = max(int(self._clock() * 1000), self.epoch + 1)
+        self._next = 1
+        self._acknowledged = 0
+        try:
+            self._write_head(clean=False)
+        except OSError as error:  # whoever finds the old head takes a later epoch, for it was left open
+            self._log.warning("spool head not written", error=error.strerror)
+
+    def oldest(self, epoch: int | None = None) -> Segment | None:
+        """Return what is to be sent first (of an epoch), or None. From then on nothing is appended to that segment."""
+        for name in [name for name in self._sizes if epoch is None or epoch_of(name) == epoch]:
             if name == next(reversed(self._sizes)):
                 self._close_file()
             segment = self._read(name)

@@ -10,8 +10,8 @@ from agent import __version__, probes
 from agent.agent import Agent
 from agent.config import Config, parse
 from agent.connection import Connection
-from agent.endpoint import context, endpoint
-from agent.errors import ConfigError, StateError
+from agent.endpoint import Proxy, context, endpoint, proxy
+from agent.errors import ConfigError, StateError, TransportError
 from agent.log import Log
 from agent.manners import step_back
 from agent.probes.host import Host
@@ -23,6 +23,8 @@ from agent.transport import Sender, Timing, jitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.probes import Probe
     from agent.state import Enrolment
 
@@ -58,8 +60,7 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log) -> Ag
     Raises:
         TransportError: the enrolment's URL or CA cannot be used.
     """
-    where = endpoint(enrolment.url)
-    connection = Connection(where, context(enrolment.ca) if where.tls else None)
+    connection = connect(config, enrolment, os.environ)
     spool = Spool(
         state.path("spool"), log, time.time, limit_bytes=config.spool_max_bytes, limit_age=config.spool_max_age
     )
@@ -71,6 +72,32 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log) -> Ag
     boot, identity = booted()
     reason = note_start(state, identity, log)
     return Agent(config, state, runner, sender, log, interval=enrolment.interval, boot=boot, reason=reason)
+
+
+def connect(config: Config, enrolment: Enrolment, environ: Mapping[str, str]) -> Connection:
+    """Return the way to the collector, not yet connected.
+
+    Raises:
+        TransportError: an address, the proxy or the CA cannot be used, or TLS would be given up.
+    """
+    where = [endpoint(url) for url in dict.fromkeys([enrolment.url, *config.collectors])]
+    if where[0].tls and not all(one.tls for one in where):
+        raise TransportError("the collector was enrolled at over TLS; `collectors` may not name an http:// address")
+    trust = context(enrolment.ca) if any(one.tls for one in where) else None
+    return Connection(where, trust, proxy=proxy_of(config, environ))
+
+
+def proxy_of(config: Config, environ: Mapping[str, str]) -> Proxy | None:
+    """Return the proxy that was chosen, None for none.
+
+    Raises:
+        TransportError: it is no address of a proxy.
+    """
+    url = config.proxy
+    if url == "system":
+        url = next((environ[name] for name in ("https_proxy", "HTTPS_PROXY") if environ.get(name)), "")
+    password = (read_file(config.proxy_password_file) or "").strip() if config.proxy_password_file else ""
+    return proxy(url, password) if url else None
 
 
 def booted() -> tuple[float, str]:

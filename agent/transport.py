@@ -2,7 +2,8 @@
 
 A batch is in memory until the collector has it. When that takes long or fails, it goes to the spool, synced, before
 the next one is taken; so a kill loses at most one, and a collector's outage none. While the spool holds anything, new
-batches go there too, and it is sent oldest first, a segment a request, at a bounded pace.
+batches go there too, and it is sent oldest first, a segment a request, at a bounded pace. Only what is new overtakes a
+long backlog, see spool.py.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Sender:
         "last_contact",
         "last_error",
         "monotonic",
+        "pace",
         "pushes",
         "refused",
         "spool",
@@ -106,6 +108,7 @@ class Sender:
         self._retry_after = 0.0
         self.clock_offset: float | None = None
         self.interval: float | None = None
+        self.pace = timing.pace  # the collector's wish, if it has one
         self.last_contact: float | None = None
         self.last_error = ""
         self.pushes = 0
@@ -119,7 +122,7 @@ class Sender:
         if schema:
             self._schemas[schema] = schema_payload
         self.hold(kind, payload, schema)
-        if self.spool:
+        if self.spool and not self.spool.behind:
             self.keep()
 
     def hold(self, kind: int, payload: bytes, schema: int = 0) -> None:
@@ -150,21 +153,32 @@ class Sender:
                 continue
             wait = yield from self.send_next()
             until = self.monotonic() + wait
-            while self.monotonic() < until:
+            while self.monotonic() < until and not self._overtakes:
                 yield Want(-1, 0, until)
 
     def send_next(self) -> Generator[Want, None, float]:
         """Send one body; return how long to wait before the next."""
-        segment = self.spool.oldest()
+        segment = self._first()
         if segment is None:
-            segment = Segment("", self.spool.epoch, self.fresh[:], self._schemas)
-            if not segment.items:
-                return 0.0
+            return 0.0
         outcome = yield from self._send(segment)
         if outcome is LATER:
             return self._failed()
         self._failures = 0
-        return self.timing.pace if self.spool else 0.0
+        if not self.fresh:
+            self.spool.turn()
+        return self.pace if self.spool else 0.0
+
+    def _first(self) -> Segment | None:
+        news = Segment("", self.spool.epoch, self.fresh[:], self._schemas) if self.fresh else None
+        if self.spool.behind:
+            return self.spool.oldest(self.spool.epoch) or news or self.spool.oldest()
+        return self.spool.oldest() or news
+
+    @property
+    def _overtakes(self) -> bool:
+        """Whether there is something new that need not wait until it is the backlog's turn."""
+        return bool(self.fresh) and not self._failures and self.spool.behind
 
     def _send(self, segment: Segment) -> Generator[Want, None, str]:
         """Send a segment whole; if it is refused, frame by frame, so that only what is bad is lost."""
@@ -267,6 +281,9 @@ class Sender:
         interval = advice.get("interval")
         if isinstance(interval, int | float) and not isinstance(interval, bool) and 1 <= interval <= 3_600:
             self.interval = float(interval)
+        pace = advice.get("pace")
+        if isinstance(pace, int | float) and not isinstance(pace, bool) and 0 <= pace <= 60:
+            self.pace = float(pace)
         return True
 
     def _later(self, reason: str, error: TransportError | None = None) -> str:
@@ -280,7 +297,8 @@ class Sender:
         """Return how long to wait after a failure: longer each time, never two agents the same."""
         self.keep()
         self.spool.release()
-        self._connection.close()
+        if self._connection.fail_over() and not self._retry_after:
+            return self._random() * self.timing.first_retry
         wait = min(self.timing.last_retry, self.timing.first_retry * 2.0 ** min(self._failures, 16))
         self._failures += 1
         asked, self._retry_after = self._retry_after, 0.0
@@ -294,7 +312,8 @@ class Sender:
         if self.spool:
             self.keep()
         while not self.idle and self.monotonic() < until:
-            self.timing = Timing(timeout=until - self.monotonic(), pace=0.0)
+            self.timing = Timing(timeout=until - self.monotonic())
+            self.pace = 0.0
             yield from self.send_next()
             if self._failures:
                 break

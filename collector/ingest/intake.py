@@ -11,7 +11,7 @@ from collector.ingest.messages import Goodbye, Hello, decode
 from collector.log.record import RecordKind, encode
 from collector.register import Device
 
-MAX_EPOCHS = 4  # of a device that are told apart: a reinstalled agent begins a new one
+MAX_EPOCHS = 64  # of a device that are told apart: each crash of an agent, and each long backlog, begins a new one
 SKEW_TOLERANCE = 2.0  # seconds that a clock may be off before its times are corrected
 _TIMES = [struct.Struct(f"<{rows}d") for rows in range(wire.MAX_ROWS + 1)]
 

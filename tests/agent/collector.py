@@ -61,9 +61,16 @@ class TestCollector:
 
     __test__ = False
 
-    def __init__(self, authority: Authority | None, *, names: tuple[str, ...] = ("127.0.0.1", "localhost")) -> None:
+    def __init__(
+        self,
+        authority: Authority | None,
+        *,
+        names: tuple[str, ...] = ("127.0.0.1", "localhost", "::1"),
+        host: str = "127.0.0.1",
+    ) -> None:
         self.authority = authority
         self._names = names
+        self._host = host
         self.pushes: list[Push] = []
         self.taken = Taken()
         self.enrolments: list[dict[str, object]] = []
@@ -83,7 +90,8 @@ class TestCollector:
     @property
     def url(self) -> str:
         """Where agents go."""
-        return f"{'https' if self.authority else 'http'}://127.0.0.1:{self.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'https' if self.authority else 'http'}://{host}:{self.port}"
 
     def enrolment_token(self, **changes: str) -> str:
         """Return an enrolment token as people get it."""
@@ -103,6 +111,7 @@ class TestCollector:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             allow_reuse_address = True
+            address_family = socket.AF_INET6 if ":" in outer._host else socket.AF_INET
             context = outer.authority.server_context(*outer._names) if outer.authority else None
 
             def finish_request(self, request: object, client_address: object) -> None:
@@ -125,7 +134,7 @@ class TestCollector:
                         outer.open.discard(request)
                     request.close()
 
-        self._server = Server(("127.0.0.1", self.port), Handler)
+        self._server = Server((self._host, self.port), Handler)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -299,10 +308,10 @@ def _keep(taken: Taken, key: tuple[int, int], kind: int, payload: bytes) -> None
 
 @contextmanager
 def running(
-    authority: Authority | None, *, names: tuple[str, ...] = ("127.0.0.1", "localhost")
+    authority: Authority | None, *, names: tuple[str, ...] = ("127.0.0.1", "localhost", "::1"), host: str = "127.0.0.1"
 ) -> Iterator[TestCollector]:
     """A collector that listens while the block runs."""
-    collector = TestCollector(authority, names=names)
+    collector = TestCollector(authority, names=names, host=host)
     collector.start()
     try:
         yield collector

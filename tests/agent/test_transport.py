@@ -142,6 +142,62 @@ def test_an_outage_loses_nothing_and_the_backlog_comes_in_order(bench: Bench, co
     assert all(len(push.body) <= 1 << 20 for push in collector.pushes)
 
 
+def outage(bench: Bench, batches: int) -> None:
+    """Offer so many large batches, one after the other, that all of them end on the disk."""
+    more = {f"node_filler_{number}": float(number) for number in range(4_000)}
+    for _ in range(batches):
+        bench.offer(float(len(bench.offered)), **more)
+        bench.sender.keep()
+
+
+def test_after_a_long_outage_what_is_new_goes_first(bench: Bench, collector: TestCollector) -> None:
+    outage(bench, 60)
+    bench.send()  # the collector is back: the first segment is through, and the rest too long to wait for
+    before = len(collector.rows())
+    assert 0 < before < 20
+    for _ in range(3):
+        bench.offer(float(len(bench.offered)))
+        bench.send()
+        assert times(collector)[-1] == bench.offered[-1]
+        bench.send()
+        assert times(collector)[-1] == float(before - 1) + sum(time < 60 for time in times(collector)[before:])
+    bench.finish()
+    assert sorted(times(collector)) == bench.offered
+    assert [time for time in times(collector) if time < 60] == bench.offered[:60]
+    assert not collector.taken.twice
+    assert not collector.taken.changed
+
+
+def test_what_is_new_does_not_wait_for_the_backlogs_pace(bench: Bench, collector: TestCollector) -> None:
+    outage(bench, 60)
+    collector.behave = answer(200, 1, b'{"pace": 60}')
+    steps = bench.sender.steps()
+    want = next(steps)
+    while not bench.sender.pushes:
+        wait(want, want.until, -1, time.monotonic())
+        want = next(steps)
+    assert bench.sender.pace == 60
+    bench.offer(1e6)
+    until = time.monotonic() + 10
+    while 1e6 not in times(collector):
+        assert time.monotonic() < until
+        want = next(steps)
+        wait(want, min(want.until, time.monotonic() + 0.1), -1, time.monotonic())
+    steps.close()
+
+
+def test_outage_after_outage_keeps_the_epochs_few_and_loses_nothing(bench: Bench, collector: TestCollector) -> None:
+    for _ in range(12):
+        outage(bench, 35)
+        bench.send()
+        bench.offer(float(len(bench.offered)))
+        bench.send()
+    bench.finish(60)
+    assert sorted(times(collector)) == bench.offered
+    assert len({row.epoch for row in collector.rows()}) <= 10
+    assert not collector.taken.changed
+
+
 def test_a_reply_that_was_lost_is_no_loss_and_no_double(bench: Bench, collector: TestCollector) -> None:
     lost = [3]
 
