@@ -83,6 +83,7 @@ class IngestServer:
         self._wrong: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._others: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
         self._server: asyncio.Server | None = None
         self._last_tick = 0.0
         self._data_waits = False
@@ -238,14 +239,15 @@ class IngestServer:
 
     async def _reload(self) -> None:
         """Read the register again, and put what changed into the log."""
-        await asyncio.to_thread(self._senders.refresh)
-        devices = await asyncio.to_thread(self._register.devices)
-        wanted = {device.id: device.labels() for device in devices}
-        for device, labels in wanted.items():
-            if self._announced.get(device) != labels:
-                self._announce(device, labels)
-        for device in set(self._announced) - set(wanted):
-            self._announce(device, None)
+        async with self._reloading:  # or an older reading, come late, would announce a device that was just retired
+            await asyncio.to_thread(self._senders.refresh)
+            devices = await asyncio.to_thread(self._register.devices)
+            wanted = {device.id: device.labels() for device in devices}
+            for device, labels in wanted.items():
+                if self._announced.get(device) != labels:
+                    self._announce(device, labels)
+            for device in set(self._announced) - set(wanted):
+                self._announce(device, None)
 
     def _announce(self, device: int, labels: dict[str, str] | None) -> None:
         if labels is None:
