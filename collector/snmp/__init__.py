@@ -1,0 +1,1 @@
+"""SNMP: the codec, the poller, the profiles, the credentials."""
