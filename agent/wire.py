@@ -76,7 +76,7 @@ class Kind:
     HELLO: Final = 1  # JSON, see docs/protocol.md
     SCHEMA: Final = 2  # UTF-8 text, a series in Prometheus notation on each line; seq is 0
     ROWS: Final = 3  # ROWS_HEADER, float64 times[rows], float64 values[rows][columns]; NaN = no value now
-    EVENT: Final = 4  # JSON
+    EVENT: Final = 4  # JSON, see docs/protocol.md; seq is 1 or more
     GOODBYE: Final = 5  # JSON {"reason": str, "ttl": seconds}
     GROUP: Final = 16  # only in the collector's log: records that were made durable together
 

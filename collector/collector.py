@@ -12,10 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from collector import pki
 from collector.config import Config, address, is_loopback
 from collector.database import open_database
 from collector.errors import StartError
+from collector.events.keeper import EventKeeper
+from collector.events.store import EventStore
 from collector.history.errors import HistoryError
 from collector.ingest.intake import Intake
 from collector.ingest.senders import Senders
@@ -95,9 +99,10 @@ class Collector:
         engine = open_database(self.config.database_url(self.data))
         self.store, self.register, self.accounts = Store(engine), Register(engine), Accounts(engine)
         self.tally = Tally(engine)
+        self.event_store = EventStore(engine)
         try:
-            floor = self.store.position(CONSUMER) + 1
-        except Unavailable as error:
+            floor = max(self.store.position(CONSUMER), self.event_store.position()) + 1
+        except (Unavailable, SQLAlchemyError) as error:
             raise StartError(f"The database does not answer: {error}.") from error
         self.log = Log(self.data / "log", floor=floor, segment_bytes=self.config.log.segment_bytes)
 
@@ -115,13 +120,15 @@ class Collector:
             known = self.pipeline.state.schemas.get
             folder = self.data / "history"
             self.recorder = Recorder(self.log.directory, self.log.head, folder, self.config.history, known)
-        except Unavailable as error:
+            self.event_keeper = EventKeeper(self.log.directory, self.log.head, self.event_store, self.config.events)
+        except (Unavailable, SQLAlchemyError) as error:
             raise StartError(f"The database does not answer: {error}.") from error
         except HistoryError as error:
             raise StartError(f"The history cannot be used: {error}.") from error
         self.rule_files = RuleFiles(self.config.rules, self.data, self.pipeline.state.rules)
         self.pipeline.start()
         self.recorder.start()
+        self.event_keeper.start()
 
     async def _start_ingest(self) -> None:
         agents, state = self.config.agents, self.pipeline.state
@@ -181,6 +188,7 @@ class Collector:
     def _committed(self, head: int) -> None:
         self.pipeline.advance(head)
         self.recorder.advance(head)
+        self.event_keeper.advance(head)
 
     async def _housekeeping(self) -> None:
         """Look for changed rule files, ask for schemas that are missing, drop what nobody needs of the log."""
@@ -190,7 +198,7 @@ class Collector:
             for schema in list(self.pipeline.state.unknown_schemas):
                 self.intake.schemas.pop(schema, None)
                 self.pipeline.state.unknown_schemas.discard(schema)
-            needed = min(self.pipeline.snapshot_position, self.recorder.position)
+            needed = min(self.pipeline.snapshot_position, self.recorder.position, self.event_keeper.position)
             await asyncio.to_thread(self.log.drop, before=needed, keep_bytes=self.config.log.max_bytes)
 
     def reload_rules(self) -> None:
@@ -207,6 +215,7 @@ class Collector:
         await self.ingest.stop()
         await asyncio.to_thread(self.pipeline.stop)
         await asyncio.to_thread(self.recorder.stop)
+        await asyncio.to_thread(self.event_keeper.stop)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.log.close()
         self.runtime.remove(self.data)

@@ -54,6 +54,13 @@ class HistoryLimits(_Section, frozen=True):
     chunk_minutes: float = 10.0
 
 
+class EventLimits(_Section, frozen=True):
+    """How long events are kept, and how many."""
+
+    days: float = 30.0
+    max_events: int = 2_000_000
+
+
 class RuleSources(_Section, frozen=True):
     """Which rules are evaluated: the packs that come with Watchdesk, and the provider's own files."""
 
@@ -71,6 +78,7 @@ class Config(_Section, frozen=True):
     web: Web = msgspec.field(default_factory=Web)
     log: LogLimits = msgspec.field(default_factory=LogLimits)
     history: HistoryLimits = msgspec.field(default_factory=HistoryLimits)
+    events: EventLimits = msgspec.field(default_factory=EventLimits)
     rules: RuleSources = msgspec.field(default_factory=RuleSources)
 
     def database_url(self, data: Path) -> str:

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+import collector.events.models
 import collector.register.models
 import ticketing.models
 from collector.errors import StartError

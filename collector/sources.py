@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent import wire
+from collector.events.show import parts_of
+from collector.events.store import Wanted
 from collector.graphs import Quantity, quantity
 from collector.register import Device
 from rules.errors import RuleError
@@ -22,7 +24,7 @@ from rules.query_range import query_range
 from rules.windows import STALE
 from ticketing.incident import Incident
 from ticketing.scope import Scope
-from ticketing.web.sources import DeviceView, Graph, Level, Reading, Summary
+from ticketing.web.sources import DeviceView, EventsSought, EventView, Graph, Level, PartView, Reading, Summary
 
 if TYPE_CHECKING:
     from collector.collector import Collector
@@ -125,6 +127,23 @@ class FleetSources:
             judged_at=self._pipeline.state.now or None,
             problem=self._collector.problem(),
         )
+
+    def events(self, scope: Scope, device_id: int, sought: EventsSought, limit: int) -> list[EventView]:
+        """Return the newest events of a device of the scope that are sought."""
+        wanted = Wanted(
+            device=device_id,
+            types=(sought.type,) if sought.type else (),
+            text=sought.text,
+            since=sought.since,
+            before=sought.before,
+        )
+        found = self._collector.event_store.events(scope, wanted, limit)
+        return [EventView(one.id, one.at, one.type, one.source, one.level, one.text) for one in found]
+
+    def inventory(self, scope: Scope, device_id: int) -> list[PartView]:
+        """Return what a device of the scope consists of."""
+        found = self._collector.event_store.inventories(scope, device_id)
+        return parts_of(found[0].parts) if found else []
 
     def graph(self, scope: Scope, incident: Incident) -> Graph | None:
         """Return what the incident's rule compares, from before the fault until it was over, or now."""

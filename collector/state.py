@@ -14,8 +14,9 @@ import numpy as np
 
 from agent import wire
 from agent.wire import Kind
+from collector.eventcounts import Dumped, EventCounts
 from collector.ingest.intake import Marks, remember
-from collector.ingest.messages import Goodbye, Hello, decode
+from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.liveness import SERIES, Presence
 from collector.log import Record, RecordKind
 from collector.rows import frame_of, samples_of
@@ -30,6 +31,7 @@ Series: TypeAlias = list[tuple[str, Labels]]
 
 DEFAULT_INTERVAL = 10.0
 _SNAPSHOT_VERSION = 1
+_EVENTS = "events"  # the source of the counts of a device's events
 _OWN = "collector"  # the source of the series that the collector itself adds to a device
 
 
@@ -46,6 +48,8 @@ class _Snapshot(msgspec.Struct):
     presence: list[list[float | int | str]]
     rules: dict[str, str]
     engine: bytes
+    events: list[Dumped] = []
+    parts: dict[int, list[int]] = {}
 
 
 class State:
@@ -57,6 +61,7 @@ class State:
         hellos: what each device's agent said of itself.
         schemas: the payload of each schema that rows may name.
         marks: the frames that were taken of each device.
+        parts: the schemas of each device's parts: what remote writes tell of it.
         unknown_schemas: schemas that rows named and the log does not hold; agents must send them again.
         dropped: rows of such schemas.
     """
@@ -65,11 +70,13 @@ class State:
         self.fleet = Fleet()
         self.engine = Engine(self.fleet)
         self.presence = Presence()
+        self.events = EventCounts()
         self.position = 0
         self.devices: dict[int, Labels] = {}
         self.hellos: dict[int, Hello] = {}
         self.schemas: dict[int, bytes] = {}
         self.marks: dict[int, Marks] = {}
+        self.parts: dict[int, list[int]] = {}
         self.rules: dict[str, str] = {}
         self.unknown_schemas: set[int] = set()
         self.now = 0.0
@@ -115,6 +122,9 @@ class State:
             self._hello(device, decode(body[frame.start :], Hello), record.received)
         elif kind == Kind.ROWS:
             self._rows(record, frame)
+        elif kind == Kind.EVENT:
+            event = decode_event(body[frame.start :])
+            self.events.count(device, (event.type, event.source, event.level))
 
     def _rows(self, record: Record, frame: wire.Frame) -> None:
         samples = samples_of(record, frame)
@@ -165,6 +175,7 @@ class State:
         if labels is None:
             return []
         self.presence.remove(device)
+        self.events.forget(device)
         self.fleet.remove_device(device)
         self.hellos.pop(device, None)
         self.marks.pop(device, None)
@@ -175,7 +186,14 @@ class State:
     def _tick(self, now: float) -> list[Transition]:
         self.now = now
         self._write_presence(now)
+        self._write_events(now)
         return self.engine.tick(now)
+
+    def _write_events(self, now: float) -> None:
+        for device, series, times, values in self.events.due(now):
+            text = "\n".join(wire.format_series(name, labels) for name, labels in series)
+            layout = self.fleet.layout(device, wire.schema_id(text.encode()), series, _EVENTS)
+            self.fleet.append(layout, times, values)
 
     def _write_presence(self, now: float) -> None:
         times = np.array([now])
@@ -196,6 +214,8 @@ class State:
             presence=self.presence.dump(),
             rules=self.rules,
             engine=self.engine.dump(),
+            events=self.events.dump(),
+            parts=self.parts,
         )
         data = msgspec.msgpack.encode(snapshot)
         return zlib.crc32(data).to_bytes(4, "little") + data
@@ -220,6 +240,8 @@ class State:
         self.devices, self.hellos, self.marks = snapshot.devices, snapshot.hellos, snapshot.marks
         self.schemas = {schema: payload.encode() for schema, payload in snapshot.schemas.items()}
         self.presence.restore(snapshot.presence)
+        self.events.restore(snapshot.events)
+        self.parts = snapshot.parts
         self._own = {device: self._own_layout(device) for device in self.devices}
 
 

@@ -42,6 +42,7 @@ def main() -> None:
         configuration,
         devices,
         drill,
+        events,
         incidents,
         rulebook,
         serve,
@@ -49,7 +50,7 @@ def main() -> None:
         users,
     )
 
-    for module in (serve, drill, incidents, devices, tokens, users, rulebook, configuration, completion):
+    for module in (serve, drill, incidents, events, devices, tokens, users, rulebook, configuration, completion):
         module.register(watchdesk)
     try:
         watchdesk(prog_name="watchdesk")

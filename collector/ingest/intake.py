@@ -7,7 +7,7 @@ from math import isfinite
 from agent import wire
 from agent.wire import Kind
 from collector.errors import Refusal
-from collector.ingest.messages import Goodbye, Hello, decode
+from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.log.record import RecordKind, encode
 from collector.register import Device
 
@@ -135,6 +135,10 @@ def _check_message(body: bytes, frame: wire.Frame, path: str) -> None:
         decode(payload, Hello, path)
     elif frame.kind == Kind.GOODBYE:
         decode(payload, Goodbye, path)
+    elif frame.kind == Kind.EVENT:
+        if not frame.seq:
+            raise wire.WireError(f"{path}.seq", "an event is in the sequence, from 1 on")
+        decode_event(payload, path)
     else:
         raise wire.WireError(f"{path}.kind", f"{frame.kind} is no kind of frame that is taken")
 

@@ -1,6 +1,6 @@
 """The JSON that agents send and get: bounded and typed when it is decoded, trusted behind that."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -9,10 +9,14 @@ from agent import wire
 from collector.errors import Refusal
 
 MAX_JSON = 64 << 10
+MAX_INVENTORY = 512 << 10
 
 Text = Annotated[str, Meta(max_length=255)]
 Time = Annotated[float, Meta(ge=0, le=1e11)]
 Counter = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+AttributeName = Annotated[str, Meta(min_length=1, max_length=128)]
+AttributeText = Annotated[str, Meta(max_length=4_000)]
+Part = list[dict[str, Any]] | dict[str, Any]  # of an inventory: one object, or one for each of its things
 Message = TypeVar("Message", bound=msgspec.Struct)
 
 
@@ -32,6 +36,21 @@ class Goodbye(msgspec.Struct, frozen=True):
 
     reason: Literal["stop", "restart", "update", "shutdown", "sleep"]
     ttl: Annotated[float, Meta(ge=0, le=366 * 86400)]
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that happened on a device, or (type inventory, with `data`) what the device consists of now."""
+
+    t: Time
+    type: Literal[
+        "log", "kernel", "unit", "service", "hotplug", "login", "software", "config", "boot", "check", "inventory",
+        "security", "agent",
+    ]  # fmt: skip
+    source: Annotated[str, Meta(max_length=128)] = ""
+    level: Literal["critical", "error", "warning", "info"] = "info"
+    text: Annotated[str, Meta(max_length=4_000)] = ""
+    attributes: Annotated[dict[AttributeName, AttributeText | float], Meta(max_length=64)] = {}
+    data: Annotated[dict[AttributeName, Part], Meta(max_length=64)] | None = None
 
 
 class Enrolment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"kind": "class"}):
@@ -70,6 +89,20 @@ def decode(data: bytes, kind: type[Message], path: str = "$", limit: int = MAX_J
         raise Refusal(400, message, path=path + where.rstrip("`")) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(400, f"not JSON: {error}", path=path) from error
+
+
+def decode_event(payload: bytes, path: str = "$") -> Event:
+    """Return an event.
+
+    Raises:
+        Refusal: 400, not JSON, not of this form, too long for its type, or with `data` that is no inventory.
+    """
+    event = decode(payload, Event, path, MAX_INVENTORY)
+    if event.data is not None and event.type != "inventory":
+        raise Refusal(400, "only an inventory has data", path=f"{path}.data")
+    if event.data is None and len(payload) > MAX_JSON:
+        raise Refusal(400, f"an event of {len(payload)} bytes, at most {MAX_JSON}", path=path)
+    return event
 
 
 def frames_of(push: JsonPush, epoch: int) -> bytes:

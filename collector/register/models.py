@@ -58,6 +58,7 @@ class DeviceRow(Base):
     os: Mapped[str] = mapped_column(String(20), default="")
     enrolled_at: Mapped[float]
     retired_at: Mapped[float | None]
+    origin: Mapped[str] = mapped_column(String(20), default="agent", server_default="agent")
     # How much it matters, what it hangs on and how that is known, what feeds it, and what runs on it for whom.
     criticality: Mapped[int | None]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id", name="fk_devices_parent_id"), index=True)
@@ -94,4 +95,18 @@ class EnrolTokenRow(Base):
     created_at: Mapped[float]
     expires_at: Mapped[float]
     uses_left: Mapped[int]
+    revoked_at: Mapped[float | None]
+
+
+class WriterRow(Base):
+    """What a Prometheus may write with: the SHA-256 of its token, the site whose devices it tells of."""
+
+    __tablename__ = "remote_write_tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    name: Mapped[str] = mapped_column(String(63))
+    max_devices: Mapped[int]
+    created_at: Mapped[float]
     revoked_at: Mapped[float | None]

@@ -32,6 +32,7 @@ class Device:
     os: str
     enrolled_at: float
     retired_at: float | None
+    origin: str = "agent"  # or "prometheus": seen first in a remote write
 
     @property
     def instance(self) -> str:
@@ -47,6 +48,8 @@ class Device:
             "site": self.site,
             "class": self.kind,
         }
+        if self.origin == "prometheus":
+            del labels["job"]  # its series bring the one of the job that scraped them
         return {**labels, "role": self.role} if self.role else labels
 
 
@@ -259,7 +262,9 @@ def _devices() -> Select[DeviceRow, str, str]:
 
 
 def _device(row: DeviceRow, site: str, customer: str) -> Device:
-    return Device(row.id, customer, site, row.name, row.kind, row.role, row.os, row.enrolled_at, row.retired_at)
+    return Device(
+        row.id, customer, site, row.name, row.kind, row.role, row.os, row.enrolled_at, row.retired_at, row.origin
+    )
 
 
 def _changed(session: Session, table: type, *where: ColumnElement[bool], **values: object) -> bool:

@@ -28,6 +28,7 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/incidents/{incident}/{deed}", incident.act),
     ("GET", "/devices", devices.devices),
     ("GET", "/devices/{device}", devices.device),
+    ("GET", "/devices/{device}/events", devices.events),
     ("GET", "/api/incidents", api.incidents),
     ("GET", "/api/incidents/{incident}", api.incident),
     ("POST", "/logout", session.logout),

@@ -14,11 +14,18 @@ from ticketing.store import Filter
 from ticketing.web.desk import Desk
 from ticketing.web.errors import Missing
 from ticketing.web.queue import frame
-from ticketing.web.sources import DeviceView
+from ticketing.web.sources import DeviceView, EventsSought
 from ticketing.web.visit import Visit
 
 _TILES: Final = 120
 _FAULTS: Final = 200  # open incidents looked at for the tiles of one page
+_LATEST: Final = 10  # events on the page of a device
+_EVENTS: Final = 100  # on the page of its events
+EVENT_TYPES: Final = (
+    *("log", "kernel", "unit", "service", "hotplug", "login", "software"),
+    *("config", "boot", "check", "inventory", "security", "agent"),
+)
+HOURS: Final = ("1", "24", "168")
 _STATES: Final = ("", "alive", "silent", "away")
 
 
@@ -98,6 +105,39 @@ def device(desk: Desk, visit: Visit) -> Response:
         device=found,
         readings=desk.sources.health(visit.scope, [found.id]).get(found.id, ()),
         faults=desk.store.incidents(visit.scope, here, limit=50).incidents,
+        events=desk.sources.events(visit.scope, found.id, EventsSought(), _LATEST),
+        parts=desk.sources.inventory(visit.scope, found.id),
+    )
+
+
+def events(desk: Desk, visit: Visit) -> Response:
+    """Show what happened on a device: by type, text and time."""
+    context = frame(desk, visit)
+    found = desk.sources.device(visit.scope, visit.number("device"))
+    if found is None:
+        raise Missing
+    query = visit.request.query_params
+    kind, hours, before = query.get("type", ""), query.get("hours", ""), query.get("before", "")
+    sought = EventsSought(
+        type=kind if kind in EVENT_TYPES else "",
+        text=query.get("q", "").strip()[:100],
+        since=visit.now - 3600 * int(hours) if hours in HOURS else None,
+        before=int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None,
+    )
+    shown = desk.sources.events(visit.scope, found.id, sought, _EVENTS + 1)
+    following = shown[_EVENTS - 1].id if len(shown) > _EVENTS else None
+    fields = {"type": sought.type, "q": sought.text, "hours": hours if hours in HOURS else "", "before": following}
+    link = urllib.parse.urlencode({name: value for name, value in fields.items() if value}) if following else ""
+    return desk.pages.page(
+        visit,
+        "device_events.html",
+        frame=context,
+        device=found,
+        sought=sought,
+        hours=hours,
+        shown=shown[:_EVENTS],
+        types=EVENT_TYPES,
+        following=link,
     )
 
 

@@ -58,6 +58,36 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True)
+class EventView:
+    """Something that happened on a device; type, source and text are data."""
+
+    id: int
+    at: float  # Unix seconds
+    type: str  # log, kernel, service, login …
+    source: str
+    level: str  # critical|error|warning|info
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsSought:
+    """Which events of a device a page asks for; "" and None leave open."""
+
+    type: str = ""
+    text: str = ""
+    since: float | None = None
+    before: int | None = None  # an id: only what came before it
+
+
+@dataclass(frozen=True, slots=True)
+class PartView:
+    """A part of what a device consists of: "disks", with a line for each."""
+
+    name: str
+    things: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """How the part of the fleet that a viewer may see is doing, and whether the collector itself is well."""
 
@@ -87,6 +117,12 @@ class Sources(Protocol):
 
     def health(self, scope: Scope, device_ids: Sequence[int]) -> Mapping[int, Sequence[Reading]]:
         """Return the readings of the devices that one page shows (at most 200); ids outside the scope are left out."""
+
+    def events(self, scope: Scope, device_id: int, sought: EventsSought, limit: int) -> Sequence[EventView]:
+        """Return the newest events of a device that are sought, the newest first; none outside the scope."""
+
+    def inventory(self, scope: Scope, device_id: int) -> Sequence[PartView]:
+        """Return what a device of the scope consists of; nothing if it never told."""
 
     def graph(self, scope: Scope, incident: Incident) -> Graph | None:
         """Return the incident's value around its fault, at most 2,000 points; None if there is nothing to draw."""

@@ -150,6 +150,9 @@ MALFORMED = {
         with_payload(Kind.GOODBYE, b'{"reason": "stop", "ttl": 1e99}'),
         "$.frames[0].ttl",
     ),
+    "an event without a number": (with_payload(Kind.EVENT, b'{"t": 1, "type": "log"}', 0), "$.frames[0].seq"),
+    "an event of no type": (with_payload(Kind.EVENT, b'{"t": 1, "type": "x"}'), "$.frames[0].type"),
+    "a log line with data": (with_payload(Kind.EVENT, b'{"t": 1, "type": "log", "data": {}}'), "$.frames[0].data"),
     "a group of the log": (with_payload(Kind.GROUP, b"x" * 64), "$.frames[0].kind"),
     "an unknown kind": (with_payload(77, b"x"), "$.frames[0].kind"),
 }
@@ -280,6 +283,9 @@ def test_a_retired_device_is_refused_from_then_on(port: Port, token: str) -> Non
     assert push(port, token, schema())[0] == 204
     assert port.request("/v1/retire", b"", token)[0] == 204
     assert push(port, token, rows(1, [1, 1]))[0] == 401
+    deadline = time.monotonic() + 60  # the record is on its way when the answer is there
+    while len(port.records(RecordKind.DEVICE)) < 2:
+        assert time.monotonic() < deadline
     assert [json.loads(record.body) is None for record in port.records(RecordKind.DEVICE)] == [False, True]
 
 

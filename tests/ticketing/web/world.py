@@ -23,7 +23,7 @@ from ticketing.models import Base
 from ticketing.store import Scope, Store
 from ticketing.web.app import create_app
 from ticketing.web.live import Live
-from ticketing.web.sources import DeviceView, Graph, Reading, Summary
+from ticketing.web.sources import DeviceView, EventsSought, EventView, Graph, PartView, Reading, Summary
 
 PASSWORD = "correct horse battery staple"
 # Nora works for the provider; Charlie is a stranger, whose customer has nothing here.
@@ -48,6 +48,7 @@ class Fleet:
             DeviceView(4, "globex", "berlin", "globex-sw1", "network"),
         ]
         self.drawn: Graph | None = None
+        self.happened: list[EventView] = []
 
     def devices(self, scope: Scope) -> Sequence[DeviceView]:
         return [one for one in self.known if scope.customer in {None, one.customer}]
@@ -62,6 +63,13 @@ class Fleet:
     def health(self, scope: Scope, device_ids: Sequence[int]) -> Mapping[int, Sequence[Reading]]:
         readings = [Reading("CPU", 12.0, "%", 0.12, "ok"), Reading("/var", 91.0, "%", 0.91, "critical")]
         return {one.id: readings for one in self.devices(scope) if one.id in device_ids and one.alive}
+
+    def events(self, scope: Scope, device_id: int, sought: EventsSought, limit: int) -> Sequence[EventView]:
+        mine = self.happened if self.device(scope, device_id) else []
+        return [one for one in mine if sought.type in {"", one.type} and sought.text in one.text][:limit]
+
+    def inventory(self, scope: Scope, device_id: int) -> Sequence[PartView]:
+        return [PartView("disks", ["name: sda"])] if self.device(scope, device_id) else []
 
     def graph(self, scope: Scope, incident: Incident) -> Graph | None:
         return self.drawn
