@@ -261,6 +261,7 @@ class Fleet:
             return
         slots = np.array(list(lost.values()), np.int64)
         self.array.times[slots] = GONE
+        self._record(frozenset(self.series_table.rows[series][NAME] for series in lost))
         unkept = [slot for slot in lost.values() if not self.windows.track[slot]]
         self.free(source.device, unkept)
         source.gone.update((series, (slot, time)) for series, slot in lost.items() if self.windows.track[slot])

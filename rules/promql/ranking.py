@@ -66,12 +66,16 @@ class Ranked(VectorNode):
         return Vec(vec.frame, vec.values, mask, order)
 
     def _order(self, vec: Vec, ids: Ids) -> Ids:
-        """Return the positions of what is there: by group, in it the first to be chosen first; NaN last."""
+        """Return the positions of what is there: by group, in it the first to be chosen first; NaN last.
+
+        Of equals the labels decide, so that the choice is the same after a restart.
+        """
         there = np.flatnonzero(vec.mask)
+        hashes = vec.frame.hashes(ALL)[there]
         if self.op == "limitk":
-            return there[np.argsort(ids[there], kind="stable")]
+            return there[np.lexsort((hashes, ids[there]))]
         values = vec.values[there] if self.op == "bottomk" else -vec.values[there]
-        return there[np.lexsort((values, ids[there]))]
+        return there[np.lexsort((hashes, values, ids[there]))]
 
 
 class CountValues(VectorNode):

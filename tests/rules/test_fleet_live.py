@@ -203,3 +203,25 @@ def test_a_live_fleet_answers_as_its_history_for_long(happening: list[Step]) -> 
     for step in happening:
         step.happen(world)
         world.check()
+
+
+def row(device: int, schema: int, value: float, gap: float = 10.0) -> Step:
+    return Step("row", device, schema, gap, [[value] * 5])
+
+
+FAILED_ONCE = {
+    "topk chooses among equals by their labels, not by their slots": [
+        row(0, 2, 0.0), row(4, 2, 12.0), Step("row", 0, 0, 1.0, [[12.0, 0.0, 0.0, 0.0, 0.0]])
+    ],
+    "a new schema of few metrics takes a series of another metric away": [
+        row(0, 0, 0.0), Step("rows", 1, 0, 10.0, [[0.0] * 5] * 8), Step("late", 0, 2, 5.0, [[0.0] * 5])
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("story", FAILED_ONCE)
+def test_what_failed_once(story: str) -> None:
+    world = World()
+    for step in FAILED_ONCE[story]:
+        step.happen(world)
+        world.check()
