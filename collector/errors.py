@@ -4,6 +4,7 @@ CollectorError              says in one sentence what is wrong and what to do
 ├── ConfigError             the configuration file, with its line
 ├── StartError              a port is taken, a folder is not writable, the database is of another version …
 ├── LogError                the log could not take records: nothing of them was acknowledged
+├── BacktestError           rules, samples or a register that cannot be read for a backtest
 ├── RegisterError           a customer, site, device or token that cannot be made or found
 └── Refusal                 a request that gets an HTTP status and a sentence
 """
@@ -27,6 +28,10 @@ class LogError(CollectorError):
 
 class RegisterError(CollectorError):
     """A customer, site, device or token that cannot be made or found."""
+
+
+class BacktestError(CollectorError):
+    """Rules, samples or a register that cannot be read for a backtest."""
 
 
 class Refusal(CollectorError):

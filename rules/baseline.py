@@ -27,7 +27,9 @@ from rules.errors import PromQLError, StateError, TableError
 from rules.expressions import check
 from rules.fields import LABEL_NAME, Faults
 from rules.fleet import Fleet
-from rules.learning import HOURS, Learner, SavedBaseline, Spec
+from rules.learning import HOURS, METRIC, Learner, SavedBaseline, Spec
+
+__all__ = ["METRIC", "Baselines", "Plan", "hour_of_week", "parse"]
 
 FIRST_OWNER: Final = -(1 << 40)  # number in the fleet; those of rules count down from -1
 

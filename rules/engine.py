@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from rules import state
 from rules.alerting import AlertingRule, Around
@@ -16,6 +16,7 @@ from rules.errors import PromQLError, RuleFileError
 from rules.files import Group, Rule, parse
 from rules.fleet import Fleet
 from rules.group import RuleStatus, RunningGroup, RunningRule
+from rules.idle import idle
 from rules.presence import Presence
 from rules.queries import Queries
 from rules.recorder import Recorder
@@ -78,6 +79,12 @@ class Engine:
         self._sources = sources
         self._groups = self._assembled(groups, kept, saved)
 
+    def spare(self, metrics: Collection[str]) -> None:
+        """Pass over the rules that can yield nothing while only these metrics are sent, until the next `load`."""
+        running = [rule for group in self._groups for rule in group.rules]
+        for rule, spared in zip(running, idle([rule.rule for rule in running], metrics), strict=True):
+            rule.idle = spared
+
     def rules(self) -> list[RuleStatus]:
         """How each rule is, in the order of the files."""
         return [status for group in self._groups for status in group.status()]
@@ -115,6 +122,11 @@ class Engine:
     def forget(self, match: Mapping[str, str], now: float, reason: str) -> list[Transition]:
         """End the alerts that bear all of these labels, as `inactive`: their device is no longer watched."""
         return [change for rule in self._alerting() for change in rule.forget(match, now, reason)]
+
+    def next_due(self) -> float | None:
+        """When a `for` or `keep_firing_for` will next be over, if nothing else changes; None if none is under way."""
+        moments = [moment for rule in self._alerting() if (moment := rule.life.due(self._now)) is not None]
+        return min(moments, default=None)
 
     # -- state ---------------------------------------------------------------------------------------------------
 

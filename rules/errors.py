@@ -69,9 +69,10 @@ class TableError(FileError):
 class SampleError(RuleError):
     """Samples in OpenMetrics text that cannot be read."""
 
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(f"line {line}: {message}")
+    def __init__(self, line: int, message: str, file: str = "") -> None:
+        super().__init__(f"{file}:{line}: {message}" if file else f"line {line}: {message}")
         self.line = line
+        self.message = message
 
 
 class StateError(RuleError):

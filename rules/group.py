@@ -47,6 +47,7 @@ class RunningRule:
         self.work = work
         self.recorder = recorder
         self.health: Health = "unknown"
+        self.idle = False  # it is known to yield nothing, and is passed over
         self.error = ""
         self.duration = 0.0
         self.evaluated_at: float | None = None
@@ -130,7 +131,7 @@ class RunningGroup:
     def evaluate(self, now: float, clock: Callable[[], float]) -> list[Transition]:
         """Evaluate every rule, one after the other, each seeing what those before it recorded."""
         self.slot = self._slot(now)
-        return [change for rule in self.rules for change in rule.evaluate(now, self.group, clock)]
+        return [change for rule in self.rules if not rule.idle for change in rule.evaluate(now, self.group, clock)]
 
     def status(self) -> list[RuleStatus]:
         """How each rule is."""

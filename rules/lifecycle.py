@@ -79,6 +79,14 @@ class Lifecycle:
                 (self._starve if no_data else self._release)(key, alert, now, changes)
         return changes
 
+    def due(self, now: float) -> float | None:
+        """Return when, after `now`, the first of its alerts will have waited long enough; None if none waits."""
+        if not self.active or not (self.hold or self.keep):
+            return None
+        moments = [a.active_at + self.hold for a in self.active.values() if a.state == "pending"]
+        moments += [a.keep_since + self.keep for a in self.active.values() if a.keep_since is not None]
+        return min((moment for moment in moments if moment > now), default=None)
+
     def end(self, reason: str) -> list[Change]:
         """End every alert without recovery."""
         changes = [Change(a, "inactive", reason) for a in self.active.values()]

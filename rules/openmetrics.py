@@ -1,9 +1,12 @@
-"""Samples in OpenMetrics text, every one with a timestamp: a strict reader that takes a chunk at a time.
+"""Samples in OpenMetrics or Prometheus text, every one with a timestamp: a reader that takes a chunk at a time.
 
 Text is read by columns: the ends of all lines, the places of value and timestamp in all of them, and then numbers of
 like shape (so many digits, the point there) together, exactly: a mantissa below 2^53 over a power of ten is correctly
-rounded. What has another shape (exponents, NaN, exemplars) is read one by one. (github.com/prometheus/OpenMetrics:
-specification/OpenMetrics.md; a sample without a timestamp and a text without `# EOF` are refused.)
+rounded. What has another shape (exponents, NaN, exemplars, more than one space) is read one by one.
+
+OpenMetrics (github.com/prometheus/OpenMetrics: specification/OpenMetrics.md) gives timestamps in seconds and ends with
+`# EOF`, Prometheus' own format gives milliseconds and just ends. What is from 1e11 on is taken as milliseconds: as
+seconds it would be the year 5138. A sample without a timestamp is refused.
 """
 
 from __future__ import annotations
@@ -32,41 +35,53 @@ MAX_SERIES: Final = 5_000_000
 _NUMBER: Final = re.compile(rb"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[iI]nf(?:inity)?|NaN|nan")
 _TIME: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 _NAME: Final = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL: Final = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"')
-_META: Final = re.compile(rb"# (?:HELP|UNIT) [a-zA-Z_:][a-zA-Z0-9_:]*(?: .*)?|# TYPE [a-zA-Z_:][a-zA-Z0-9_:]* [a-z]+")
+_LABEL: Final = re.compile(rb'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\\n]|\\[\\"n])*)"[ \t]*')
+_MILLISECONDS: Final = 1e11  # timestamps from here on
+_SPACES: Final = re.compile(rb"[ \t\r]+")
 _PERHAPS: Final = re.compile(rb" # \{")  # an exemplar, unless a label's value looks like one
 _EXEMPLAR: Final = re.compile(rb"(.*?\S) (\S+) (\S+) # \{[^}]*\} \S+(?: \S+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Samples as they stand in the text: the number of the series, Unix seconds, the value."""
+    """Samples as they stand in the text: the number of the series, Unix seconds, the value.
+
+    `whole` tells that `# EOF` stood at the end.
+    """
 
     names: list[Labels]
     series: NDArray[np.int32]
     times: Floats
     values: Floats
+    whole: bool = True
 
     def __len__(self) -> int:
         return len(self.times)
 
 
-def read(stream: BinaryIO) -> Samples:
-    """All samples of a text; SampleError with the line where it is not OpenMetrics."""
+def read(stream: BinaryIO, name: str = "") -> Samples:
+    """All samples of a text; SampleError with its name and the line where it cannot be read."""
     reader = _Reader()
-    parts = list(reader.chunks(stream))
+    try:
+        parts = list(reader.chunks(stream))
+    except SampleError as error:
+        raise SampleError(error.line, error.message, name) from None
     if not parts:
         parts = [(np.zeros(0, np.int32), np.zeros(0), np.zeros(0))]
     series, times, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Samples(reader.names, series, times, values)
+    late = times >= _MILLISECONDS
+    if late.any():
+        times[late] /= 1000
+    return Samples(reader.names, series, times, values, whole=reader.ended)
 
 
 class _Reader:
     def __init__(self) -> None:
         self.names: list[Labels] = []
         self._known: dict[bytes, int] = {}
+        self._numbered: dict[Labels, int] = {}  # the same labels in another order are the same series
         self._line = 0  # lines before this chunk
-        self._ended = False
+        self.ended = False
         self._patience = 64
 
     def chunks(self, stream: BinaryIO) -> Iterator[Columns]:
@@ -81,12 +96,12 @@ class _Reader:
                 rest += block
             if len(rest) > MAX_LINE:
                 raise SampleError(self._line + 1, f"a line is longer than {MAX_LINE:,} bytes")
-        if rest == b"# EOF" and not self._ended:
-            return
-        if rest or not self._ended:
-            raise SampleError(self._line + 1, "the text ends without # EOF")
+        if rest:  # a last line without an end
+            yield self._chunk(rest + b"\n")
 
     def _chunk(self, text: bytes) -> Columns:
+        if self.ended:
+            raise SampleError(self._line + 1, "there is something behind # EOF")
         data = np.frombuffer(text, np.uint8)
         # What parts a line from its end: newline, perhaps a point, space, perhaps a point, space.
         marks = np.flatnonzero((data <= 32) | (data == 46))
@@ -95,6 +110,8 @@ class _Reader:
         ends = marks[last]
         starts = np.empty_like(ends)
         starts[0], starts[1:] = 0, ends[:-1] + 1
+        if len(marks) < 5:  # what is looked at below
+            return self._one_by_one(text, starts, ends)
         before = last - 1
         dotted = kinds[before] == 46
         time_points = np.where(dotted, ends - marks[before], 0)
@@ -106,7 +123,8 @@ class _Reader:
         value_points = np.where(dotted, seconds - marks[before], 0)
         before -= dotted
         firsts = marks[before]
-        good &= (kinds[before] == 32) & (firsts > starts) & (data[starts] != 35)
+        good &= (kinds[before] == 32) & (firsts > starts) & (data[starts] != 35) & (data[firsts - 1] > 32)
+        good &= (seconds - firsts > 1) & (ends - seconds > 1)
         for match in _PERHAPS.finditer(text):
             good[np.searchsorted(ends, match.start())] = False
         lines = np.arange(self._line + 1, self._line + 1 + len(ends))
@@ -124,6 +142,12 @@ class _Reader:
         )
         return _merged(made, extra) if extra else made[1:]
 
+    def _one_by_one(self, text: bytes, starts: Places, ends: Places) -> Columns:
+        found = self._odd_lines(text, starts, ends, np.arange(len(starts)))
+        self._line += len(starts)
+        _, series, times, values = zip(*found, strict=True) if found else ((), (), (), ())
+        return np.array(series, np.int32), np.array(times, np.float64), np.array(values, np.float64)
+
     # -- odd lines -----------------------------------------------------------------------------------------------
 
     def _odd_lines(self, text: bytes, starts: Places, ends: Places, odd: Places) -> list[tuple[int, int, float, float]]:
@@ -132,31 +156,24 @@ class _Reader:
         for at in odd.tolist():
             raw = text[int(starts[at]) : int(ends[at])]
             line = self._line + at + 1
-            if raw.startswith(b"#"):
-                if self._ended or (raw == b"# EOF" and at + 1 < len(starts)):
-                    raise SampleError(line + (not self._ended), "there is something behind # EOF")
-                self._comment(raw, line)
-            else:
+            if raw == b"# EOF":
+                if at + 1 < len(starts):
+                    raise SampleError(line + 1, "there is something behind # EOF")
+                self.ended = True
+            elif raw.strip() and not raw.startswith(b"#"):
                 found.append((line, *self._slow(raw, line)))
         return found
 
-    def _comment(self, raw: bytes, number: int) -> None:
-        if raw == b"# EOF":
-            self._ended = True
-        elif not _META.fullmatch(raw):
-            raise SampleError(number, "a comment must be HELP, TYPE, UNIT or EOF")
-
     def _slow(self, raw: bytes, line: int) -> tuple[int, float, float]:
-        """A sample that may have an exemplar, or look as if it had one."""
-        words = raw.rsplit(b" ", 2)
+        """A sample that may have an exemplar, or look as if it had one; or that has more space than needed."""
+        words = [part for part in _split(raw.strip()) if part]
         if len(words) == 3 and _is_series(words[0], line):
             name, value, time = words
         elif match := _EXEMPLAR.fullmatch(raw):
             name, value, time = match.groups()
+        elif len(words) == 2 and _is_series(words[0], line) and _NUMBER.fullmatch(words[1]):
+            raise SampleError(line, "a sample has no timestamp")
         else:
-            words = raw.rsplit(b" ", 1)
-            if len(words) == 2 and _is_series(words[0], line) and _NUMBER.fullmatch(words[1]):
-                raise SampleError(line, "a sample has no timestamp")
             raise SampleError(line, f"not a sample: {_shown(raw)}")
         return self._number(name, line), _parsed(time, _TIME, line), _parsed(value, _NUMBER, line)
 
@@ -227,9 +244,17 @@ class _Reader:
         if number is None:
             if len(self.names) >= MAX_SERIES:
                 raise SampleError(line, f"more than {MAX_SERIES:,} series")
-            number = self._known[raw] = len(self.names)
-            self.names.append(_labels(raw, line))
+            labels = _labels(raw, line)
+            number = self._known[raw] = self._numbered.setdefault(labels, len(self.names))
+            if number == len(self.names):
+                self.names.append(labels)
         return number
+
+
+def _split(raw: bytes) -> list[bytes]:
+    """The series, and what stands behind it."""
+    end = raw.rfind(b"}") + 1
+    return [raw[:end].strip(), *_SPACES.split(raw[end:])] if end else _SPACES.split(raw)
 
 
 def _parsed(token: bytes, form: re.Pattern[bytes], line: int) -> float:
@@ -288,12 +313,14 @@ def _labels(raw: bytes, line: int) -> Labels:
         raise SampleError(line, f"{_shown(raw)} does not begin with a metric name")
     own = {NAME: match[0].decode("ascii")}
     at = match.end()
+    while raw[at : at + 1] in {b" ", b"\t"}:
+        at += 1
     if at == len(raw):
         return Labels(own)
     if raw[at : at + 1] != b"{" or raw[-1:] != b"}":
         raise SampleError(line, f"{_shown(raw)} is not a series")
     at += 1
-    while at < len(raw) - 1:
+    while raw[at:-1].strip():
         label = _LABEL.match(raw, at)
         if label is None or (name := label[1].decode("ascii")) in own:
             raise SampleError(line, f"{_shown(raw)} has a label that is none, or twice")

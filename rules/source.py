@@ -78,7 +78,7 @@ def looked_at(tree: Any) -> tuple[frozenset[str], bool]:
 
     def visit(node: Any) -> None:
         if isinstance(node, promql_parser.VectorSelector):
-            names.update(_names(node))
+            names.update(names_of(node))
         elif isinstance(node, promql_parser.AggregateExpr) and str(node.op) == "count_values":
             counting.append(node)
 
@@ -86,6 +86,7 @@ def looked_at(tree: Any) -> tuple[frozenset[str], bool]:
     return frozenset(names), bool(counting)
 
 
-def _names(selector: promql_parser.VectorSelector) -> list[str]:
+def names_of(selector: promql_parser.VectorSelector) -> list[str]:
+    """The metric names that a selector asks for; empty where it names none."""
     named = [m.value for m in selector.matchers.matchers if m.name == NAME and m.op == promql_parser.MatchOp.Equal]
     return [selector.name, *named] if selector.name else named

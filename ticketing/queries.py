@@ -109,6 +109,12 @@ def counts(connection: Connection, scope: Scope) -> Counts:
     return Counts(states, priorities)
 
 
+def next_wake(connection: Connection) -> float | None:
+    """Return when time alone will change an incident next."""
+    first: float | None = connection.scalar(select(func.min(INCIDENTS.c.wake_at)))
+    return first
+
+
 def timeline(connection: Connection, scope: Scope, incident: int) -> list[TimelineEntry]:
     """Return an incident's entries, oldest first."""
     query = within(select(TIMELINE).where(TIMELINE.c.incident == incident), TIMELINE, scope)

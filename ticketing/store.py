@@ -71,6 +71,10 @@ class Store:
 
         return transact(self._engine, work)
 
+    def next_wake(self) -> float | None:
+        """Return when time alone will change an incident next, None if it never will."""
+        return self._read(queries.next_wake)
+
     def position(self, consumer: str) -> int:
         """Return the position stored by the consumer's last apply, or 0."""
         return self._read(lambda connection: position(connection, consumer))

@@ -38,6 +38,7 @@ def watchdesk(context: click.Context, data: Path) -> None:
 def main() -> None:
     """Run the command; an expected failure is one sentence on stderr and exit status 1."""
     from collector.cli import (
+        backtest,
         completion,
         configuration,
         devices,
@@ -50,7 +51,19 @@ def main() -> None:
         users,
     )
 
-    for module in (serve, drill, incidents, events, devices, tokens, users, rulebook, configuration, completion):
+    for module in (
+        serve,
+        drill,
+        incidents,
+        events,
+        devices,
+        tokens,
+        users,
+        rulebook,
+        backtest,
+        configuration,
+        completion,
+    ):
         module.register(watchdesk)
     try:
         watchdesk(prog_name="watchdesk")
