@@ -7,11 +7,12 @@ does to an incident (flapping ends, it is closed) happens at its own moment as w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from collector import alerts
 from collector.recorded import Heartbeats, Levels
+from collector.register.book import Book
 from rules.backtest import Replay, Samples
 from rules.baseline import METRIC as BASELINE
 from rules.baseline import Baselines
@@ -46,10 +47,11 @@ _TOLD: Final = frozenset({"close"})  # although they are no note to anybody
 class Around:
     """What a collector would have besides rules and samples; tables as (text, file), None for none.
 
-    `targets` are labels by instance; `liveness` makes `up` and what goes with it for devices that do not send it.
+    `book` is the register, which gives devices their labels; `liveness` makes `up` and what goes with it for devices
+    that do not send it.
     """
 
-    targets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    book: Book | None = None
     thresholds: Table | None = None
     baselines: Table | None = None
     liveness: bool = False
@@ -82,7 +84,7 @@ class Backtest:
         engine = connect("sqlite://")
         Base.metadata.create_all(engine)
         self._store = Store(engine)
-        self._replay = Replay(files, samples, around.targets, step=step)
+        self._replay = Replay(files, samples, around.book.targets() if around.book else None, step=step)
         self._before(around)
         self._wake: float | None = None
         self._values_at = 0.0

@@ -2,7 +2,7 @@
 
     files = {"disks.yml": "groups: …"}
     with open("week.om", "rb") as stream:
-        for transition in backtest(files, read(stream), register): …
+        for transition in backtest(files, read(stream)): …
 
 The samples go into a fleet of their own, tick by tick; nothing waits for a clock.
 """
@@ -15,17 +15,14 @@ from typing import Final
 
 import numpy as np
 
-from rules import fields, replay
+from rules import replay
 from rules.alerts import Transition
-from rules.document import Mapping as Entries
 from rules.engine import Engine
-from rules.errors import TableError
-from rules.fields import LABEL_NAME, Faults
 from rules.fleet import Fleet
 from rules.labels import NAME
 from rules.openmetrics import Samples, read
 
-__all__ = ["Replay", "Samples", "Tick", "backtest", "read", "register"]
+__all__ = ["Replay", "Samples", "Tick", "backtest", "read"]
 
 Targets = Mapping[str, Mapping[str, str]]
 Before = Callable[[float], None]
@@ -39,23 +36,6 @@ class Tick:
 
     at: float
     changes: Sequence[Transition]
-
-
-def register(text: str, file: str) -> dict[str, dict[str, str]]:
-    """The target labels of each instance, from YAML or JSON: `{instance: {label: value}}`; TableError."""
-    faults = Faults(file, TableError)
-    found: dict[str, dict[str, str]] = {}
-    for instance, node in fields.document(text, faults).items.items():
-        if not isinstance(node, Entries):
-            faults.add(node.line, f"the labels of {instance!r} must be a mapping")
-            continue
-        labels = fields.strings(node, f"the labels of {instance!r}", faults)
-        for name, value in labels.items():
-            if not LABEL_NAME.fullmatch(name):
-                faults.add(value.line, f"invalid label name: {name[:200]!r}")
-        found[instance] = {name: value.text for name, value in labels.items()}
-    faults.check()
-    return found
 
 
 class Replay:

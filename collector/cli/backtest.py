@@ -10,10 +10,11 @@ from typing import BinaryIO, Final
 
 import click
 
-from collector import remembered, targets
+from collector import remembered
 from collector.backtest import Around, Backtest, Event
 from collector.cli.context import Context, pass_context, show_json, show_table, when
 from collector.errors import BacktestError
+from collector.register.book import load
 from rules import packs
 from rules.backtest import Samples, read
 from rules.durations import parse_duration
@@ -78,7 +79,7 @@ def backtest(
         raise click.UsageError("Give either --samples FILE or --since DURATION.")
     files = _rules([*rules, *more_rules]) if rules or more_rules else packs.load()
     around = Around(
-        targets=targets.load(_text(register_file), str(register_file)) if register_file else {},
+        book=load(_text(register_file), str(register_file)) if register_file else None,
         thresholds=(_text(thresholds), str(thresholds)) if thresholds else None,
         baselines=(_text(baselines), str(baselines)) if baselines else None,
         liveness=not (rules or more_rules) if liveness is None else liveness,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from rules.alerts import Transition
-from rules.backtest import Samples, backtest, read, register
+from rules.backtest import Samples, backtest, read
 from rules.engine import Engine
-from rules.errors import RuleFileError, TableError
+from rules.errors import RuleFileError
 from rules.fleet import Fleet
 from rules.labels import Labels
 
@@ -57,26 +57,11 @@ def test_the_transitions_of_a_recording() -> None:
 
 
 def test_labels_come_from_the_register() -> None:
-    targets = register("a: {customer: acme, site: hq}\nb: {customer: other}", "register.yml")
+    targets = {"a": {"customer": "acme", "site": "hq"}, "b": {"customer": "other"}}
     found = list(backtest(RULES, om(*falling("a"), *falling("b", 3)), targets))
     assert {(t.labels["instance"], t.labels["customer"]) for t in found} == {("a", "acme"), ("b", "other")}
     firing = next(t for t in found if t.alert == "Full" and t.state == "firing")
     assert firing.annotations == {"summary": "a of acme is 94% full"}
-
-
-@pytest.mark.parametrize(
-    ("text", "line"), [("a: 1", 1), ("a: {1b: x}", 1), ("a: {b: [c]}", 1), ("a: {}\na: {}", 2), ("[", 2), ("- a", 1)]
-)
-def test_a_bad_register_is_refused(text: str, line: int) -> None:
-    with pytest.raises(TableError) as caught:
-        register(text + "\n", "register.yml")
-    assert (caught.value.file, caught.value.line) == ("register.yml", line)
-
-
-def test_a_register_may_be_json() -> None:
-    assert register('{"a.hq.acme": {"customer": "acme", "class": "server"}}', "r.json") == {
-        "a.hq.acme": {"customer": "acme", "class": "server"}
-    }
 
 
 def test_bad_rules_are_refused_before_anything_is_evaluated() -> None:
