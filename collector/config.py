@@ -69,6 +69,34 @@ class RuleSources(_Section, frozen=True):
     snapshot_seconds: float = 60.0
 
 
+class Snmp(_Section, frozen=True):
+    """Polling of network gear; `watchdesk snmp` tries things out."""
+
+    interval: float = 60.0  # seconds between the polls of a device
+    timeout: float = 1.0  # seconds that the first try waits; each further one waits that much longer
+    retries: int = 2
+    at_once: int = 500  # polls on their way at the same time
+    metrics: list[str] = []  # further metrics of the profiles, beside those that rules and dashboards use
+    profiles: str = "profiles"  # *.yml in it are profiles too; relative to the data folder
+    source: str = ""  # the IPv4 address to send from
+
+
+class Reach(_Section, frozen=True):
+    """Reachability of the devices that have an address."""
+
+    interval: float = 10.0  # seconds between the probes of a device
+    timeout: float = 2.0
+    icmp: bool = True
+    tcp: list[int] = []  # ports that are tried on all of them
+
+
+class Traps(_Section, frozen=True):
+    """Where traps and informs are taken; 162 needs root, or CAP_NET_BIND_SERVICE."""
+
+    listen: str = ""  # ADDRESS:PORT, such as 0.0.0.0:162; by default none are taken
+    most: int = 20  # a minute and device that are looked at; the others are counted
+
+
 class Config(_Section, frozen=True):
     """All of the configuration."""
 
@@ -80,6 +108,9 @@ class Config(_Section, frozen=True):
     history: HistoryLimits = msgspec.field(default_factory=HistoryLimits)
     events: EventLimits = msgspec.field(default_factory=EventLimits)
     rules: RuleSources = msgspec.field(default_factory=RuleSources)
+    snmp: Snmp = msgspec.field(default_factory=Snmp)
+    reach: Reach = msgspec.field(default_factory=Reach)
+    traps: Traps = msgspec.field(default_factory=Traps)
 
     def database_url(self, data: Path) -> str:
         """Return the URL of the database.

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import collector.events.models
 import collector.register.models
+import collector.snmp.models
 import ticketing.models
 from collector.errors import StartError
 from ticketing.database import connect

@@ -19,6 +19,7 @@ from collector.ingest.intake import Marks, remember
 from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.liveness import SERIES, Presence
 from collector.log import Record, RecordKind
+from collector.observed import alive, source_of
 from collector.rows import frame_of, samples_of
 from rules.alerts import Transition
 from rules.engine import Engine
@@ -30,6 +31,7 @@ Labels: TypeAlias = dict[str, str]
 Series: TypeAlias = list[tuple[str, Labels]]
 
 DEFAULT_INTERVAL = 10.0
+POLLED = "snmp"  # the job of devices that have no agent
 _SNAPSHOT_VERSION = 1
 _EVENTS = "events"  # the source of the counts of a device's events
 _OWN = "collector"  # the source of the series that the collector itself adds to a device
@@ -117,7 +119,8 @@ class State:
             goodbye = decode(body[frame.start :], Goodbye)
             self.presence.goodbye(device, record.received, goodbye.reason, goodbye.ttl)
             return
-        self.presence.heard(device, record.received)
+        if alive(frame.epoch):
+            self.presence.heard(device, record.received)
         if kind == Kind.HELLO:
             self._hello(device, decode(body[frame.start :], Hello), record.received)
         elif kind == Kind.ROWS:
@@ -128,21 +131,23 @@ class State:
 
     def _rows(self, record: Record, frame: wire.Frame) -> None:
         samples = samples_of(record, frame)
-        layout = self._layouts.get((record.device, samples.schema)) or self._layout(record.device, samples.schema)
+        layout = self._layouts.get((record.device, samples.schema)) or self._layout(
+            record.device, samples.schema, source_of(frame.epoch)
+        )
         if layout is None:
             self.unknown_schemas.add(samples.schema)
             self.dropped += len(samples.times)
             return
         self.fleet.append(layout, samples.times, samples.values)
 
-    def _layout(self, device: int, schema: int) -> Layout | None:
+    def _layout(self, device: int, schema: int, source: str) -> Layout | None:
         payload = self.schemas.get(schema)
         if payload is None:
             return None
         series = self._series.get(schema)
         if series is None:
             series = self._series[schema] = wire.read_schema(payload)
-        layout = self._layouts[device, schema] = self.fleet.layout(device, schema, series)
+        layout = self._layouts[device, schema] = self.fleet.layout(device, schema, series, source)
         return layout
 
     def _hello(self, device: int, hello: Hello, now: float) -> None:
@@ -154,7 +159,7 @@ class State:
 
     def _own_layout(self, device: int) -> Layout:
         """Return the layout of what the collector itself says of a device: its liveness, and who its agent is."""
-        series = list(SERIES)
+        series = SERIES[self._without_up(device) :]
         hello = self.hellos.get(device)
         if hello is not None:
             series.append(("watchdesk_agent_info", {"version": hello.version, "os": hello.os}))
@@ -169,6 +174,10 @@ class State:
         self._own[device] = self._own_layout(device)
         self.presence.add(device, now, DEFAULT_INTERVAL)
         return []
+
+    def _without_up(self, device: int) -> int:
+        """Whether `up` is told by somebody else than the presence: of what is polled, it says how the poll went."""
+        return int(self.devices[device].get("job") == POLLED)
 
     def _forget(self, device: int, now: float) -> list[Transition]:
         labels = self.devices.pop(device, None)
@@ -199,6 +208,7 @@ class State:
         times = np.array([now])
         for device, values in self.presence.due(now):
             info = np.ones((1, int(device in self.hellos)))
+            values = values[:, self._without_up(device) :]
             self.fleet.append(self._own[device], times, np.concatenate((values, info), axis=1))
 
     def dump(self) -> bytes:

@@ -9,6 +9,7 @@ from agent.wire import Kind
 from collector.errors import Refusal
 from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.log.record import RecordKind, encode
+from collector.observed import OWN
 from collector.register import Device
 
 MAX_EPOCHS = 64  # of a device that are told apart: each crash of an agent, and each long backlog, begins a new one
@@ -62,6 +63,8 @@ class Intake:
         try:
             for number, frame in enumerate(wire.frames(body)):
                 path = f"$.frames[{number}]"
+                if frame.epoch >= OWN:
+                    raise wire.WireError(f"{path}.epoch", "this epoch is the collector's own")
                 if frame.kind == Kind.SCHEMA:
                     schema, columns = _schema(body, frame, path)
                     new = schema not in self.schemas and schema not in schemas

@@ -11,6 +11,8 @@
         criticality: 1       # 1 (worst) to 3; by default it follows from the class and the users
         rack: R1
         power: ups1          # the UPS that feeds it
+        address: 10.1.1.20   # it is polled there; sites have `networks: [10.1.1.0/24]`
+        polling: {interval: 60, tcp: [22]}
         services: [{name: File share, users: 42}]
 
 A recording may name its devices otherwise: then an entry gives `customer` and `site` itself.
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -41,6 +44,19 @@ class SiteForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     people: People = 0
     contact: Contact = Contact()
     timezone: Text = ""
+    networks: Annotated[list[Text], Meta(max_length=64)] = []  # in CIDR: what may be scanned for devices
+
+
+class Polling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a device with an address is polled."""
+
+    snmp: bool = True
+    icmp: bool = True
+    port: Annotated[int, Meta(ge=1, le=65535)] = 161
+    interval: Annotated[float, Meta(ge=1, le=86400)] | None = None
+    tcp: Annotated[list[Annotated[int, Meta(ge=1, le=65535)]], Meta(max_length=16)] = []
+    credential: Text = ""  # the name of the one to use; by default it is found out
+    profile: Text = ""  # by default it follows from sysObjectID and sysDescr
 
 
 class DeviceForm(
@@ -60,6 +76,8 @@ class DeviceForm(
     rack: Text = ""
     power: Text = ""
     services: list[Service] = []
+    address: Annotated[str, Meta(max_length=255, pattern=r"^[0-9A-Za-z.:%_-]*$")] = ""
+    polling: Polling = Polling()
     labels: dict[str, str] = {}  # further target labels, for backtest alone
 
 
@@ -75,6 +93,7 @@ class Book:
     sites: Mapping[tuple[str, str], Site]
     devices: Mapping[str, Device]
     forms: Mapping[str, DeviceForm]
+    networks: Mapping[tuple[str, str], list[str]]
 
     def topology(self) -> Topology:
         """Return it as correlation and priority read it."""
@@ -99,9 +118,12 @@ def load(text: str, file: str) -> Book:
     document = Document(text, file, RegisterError)
     form = document.convert(document.content, _Form)
     sites = {}
+    networks: dict[tuple[str, str], list[str]] = {}
     for name, entry in form.sites.items():
-        site = _site(document, name, document.convert(entry or {}, SiteForm, "sites", name))
+        site_form = document.convert(entry or {}, SiteForm, "sites", name)
+        site = _site(document, name, site_form)
         sites[site.customer, site.site] = site
+        networks[site.customer, site.site] = site_form.networks
     forms = {name: document.convert(entry or {}, DeviceForm, "devices", name) for name, entry in form.devices.items()}
     places = {name: _place(document, name, form) for name, form in forms.items()}
     known = {place: name for name, place in places.items()}
@@ -126,7 +148,7 @@ def load(text: str, file: str) -> Book:
             services=tuple(entry.services),
         )
     _refuse_circles(document, devices)
-    return Book(sites, devices, forms)
+    return Book(sites, devices, forms, networks)
 
 
 def dump(sites: Mapping[str, SiteForm], devices: Mapping[str, DeviceForm]) -> str:
@@ -139,6 +161,11 @@ def _site(document: Document, name: str, form: SiteForm) -> Site:
     site, _, customer = name.partition(".")
     if not site or not customer or "." in customer:
         raise document.fault(f"{name!r} is no site; it is written SITE.CUSTOMER", "sites", name)
+    for network in form.networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise document.fault(f"{network!r} is no network: {error}", "sites", name, "networks") from error
     if form.timezone:
         try:
             ZoneInfo(form.timezone)

@@ -32,6 +32,7 @@ class SiteRow(Base):
     name: Mapped[str] = mapped_column(String(200))
     people: Mapped[int] = mapped_column(default=0, server_default="0")
     contact: Mapped[dict[str, str]] = mapped_column(JSON, default=dict, server_default="{}")
+    networks: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")  # in CIDR: what may be scanned
     timezone: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
 
@@ -58,6 +59,8 @@ class DeviceRow(Base):
     os: Mapped[str] = mapped_column(String(20), default="")
     enrolled_at: Mapped[float]
     retired_at: Mapped[float | None]
+    address: Mapped[str] = mapped_column(String(255), default="", server_default="")  # IP address or host name
+    polling: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")  # book.Polling
     origin: Mapped[str] = mapped_column(String(20), default="agent", server_default="agent")
     # How much it matters, what it hangs on and how that is known, what feeds it, and what runs on it for whom.
     criticality: Mapped[int | None]

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import ColumnElement, Engine, Select, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from collector.errors import RegisterError
 from collector.register import book, surroundings
-from collector.register.book import CLASSES, Book, How
+from collector.register.book import CLASSES, Book, How, Polling
 from collector.register.models import CustomerRow, DeviceRow, DeviceTokenRow, EnrolTokenRow, SiteRow
 from collector.register.sites import made_site, slug
-from collector.register.surroundings import Parent, Rows
+from collector.register.surroundings import POLLED, Parent, Rows
 from ticketing import topology
 
 
@@ -32,7 +33,8 @@ class Device:
     os: str
     enrolled_at: float
     retired_at: float | None
-    origin: str = "agent"  # or "prometheus": seen first in a remote write
+    origin: str = "agent"  # or "prometheus": seen first in a remote write; or "snmp": it has an address and no agent
+    address: str = ""
 
     @property
     def instance(self) -> str:
@@ -48,9 +50,20 @@ class Device:
             "site": self.site,
             "class": self.kind,
         }
+        if self.origin == POLLED:
+            labels["job"] = POLLED
         if self.origin == "prometheus":
             del labels["job"]  # its series bring the one of the job that scraped them
         return {**labels, "role": self.role} if self.role else labels
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A device that is polled: where, and how."""
+
+    device: Device
+    address: str
+    polling: Polling
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,21 @@ class Register:
         """
         with _transaction(self._engine, "Somebody else has changed the register meanwhile; try again.") as session:
             surroundings.take_over(session, content, now)
+
+    def polled(self) -> list[Polled]:
+        """Return the live devices that have an address."""
+        query = _devices().where(DeviceRow.retired_at.is_(None), DeviceRow.address != "").order_by(DeviceRow.id)
+        with Session(self._engine) as session:
+            return [
+                Polled(_device(*row), row[0].address, msgspec.convert(row[0].polling, Polling))
+                for row in session.execute(query)
+            ]
+
+    def networks(self) -> dict[tuple[str, str], list[str]]:
+        """Return the networks of each (customer, site) that has some, in CIDR."""
+        query = select(SiteRow, CustomerRow.slug).join(CustomerRow, SiteRow.customer_id == CustomerRow.id)
+        with Session(self._engine) as session:
+            return {(slug, row.slug): row.networks for row, slug in session.execute(query) if row.networks}
 
     def export(self) -> str:
         """Return the YAML file of all live devices and sites, as `take_over` takes it."""
@@ -263,7 +291,17 @@ def _devices() -> Select[DeviceRow, str, str]:
 
 def _device(row: DeviceRow, site: str, customer: str) -> Device:
     return Device(
-        row.id, customer, site, row.name, row.kind, row.role, row.os, row.enrolled_at, row.retired_at, row.origin
+        row.id,
+        customer,
+        site,
+        row.name,
+        row.kind,
+        row.role,
+        row.os,
+        row.enrolled_at,
+        row.retired_at,
+        row.origin,
+        row.address,
     )
 
 

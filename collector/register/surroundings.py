@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from collector.errors import RegisterError
-from collector.register.book import Book, DeviceForm, How, SiteForm
+from collector.register.book import Book, DeviceForm, How, Polling, SiteForm
 from collector.register.models import CustomerRow, DeviceRow, SiteRow
 from collector.register.sites import made_site, slug
 from ticketing.topology import Contact, Device, Service, Site
+
+POLLED: Final = "snmp"  # the origin of devices that have an address and no agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ class Rows:
     def forms(self) -> tuple[dict[str, SiteForm], dict[str, DeviceForm]]:
         """Return what the file says of each."""
         sites = {
-            f"{row.slug}.{slug}": SiteForm(row.people, msgspec.convert(row.contact, Contact), row.timezone)
+            f"{row.slug}.{slug}": SiteForm(
+                row.people, msgspec.convert(row.contact, Contact), row.timezone, row.networks
+            )
             for row, slug in self.sites
         }
         return sites, {instance: self._form(row) for row, instance in self.devices.values()}
@@ -96,6 +100,8 @@ class Rows:
             rack=row.rack,
             power=self.instance(row.power_id),
             services=msgspec.convert(row.services, list[Service]),
+            address=row.address,
+            polling=msgspec.convert(row.polling, Polling),
             **values,
         )
 
@@ -148,13 +154,16 @@ def take_over(session: Session, book: Book, now: float) -> None:
         row = made_site(session, customer, name)
         row.people, row.timezone = site.people, site.timezone
         row.contact = msgspec.to_builtins(site.contact)
+        row.networks = book.networks[customer, name]
     live = {instance: row for row, instance in Rows.read(session).devices.values()}
     for instance, device in book.devices.items():
         if instance != f"{slug(device.name)}.{slug(device.site)}.{slug(device.customer)}":
             raise RegisterError(f"{instance!r} is not host.site.customer in lower-case letters, digits and dashes.")
         if instance not in live:
             place = made_site(session, device.customer, device.site).id
-            live[instance] = DeviceRow(site_id=place, name=device.name, kind=device.klass or "server", enrolled_at=now)
+            origin = POLLED if book.forms[instance].address else "agent"
+            klass = device.klass or ("network" if origin == POLLED else "server")
+            live[instance] = DeviceRow(site_id=place, name=device.name, kind=klass, enrolled_at=now, origin=origin)
             session.add(live[instance])
     session.flush()
     for instance, device in book.devices.items():
@@ -171,6 +180,8 @@ def _update(row: DeviceRow, device: Device, form: DeviceForm, ids: dict[str, int
     row.kind, row.role = device.klass or row.kind, device.role or row.role
     row.criticality, row.rack = device.criticality, device.rack
     row.power_id = ids.get(device.power)
+    if form.address:
+        row.address, row.polling = form.address, msgspec.to_builtins(form.polling)
     row.services = [msgspec.to_builtins(service) for service in device.services]
     if device.parent:
         parent = ids[device.parent]
