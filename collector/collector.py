@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -34,7 +35,10 @@ from collector.runtime import Runtime
 from collector.tally import Tally
 from collector.web import WebServer
 from ticketing.accounts import Accounts
-from ticketing.errors import Unavailable
+from ticketing.errors import SettingsError, Unavailable
+from ticketing.outbox.box import Outbox
+from ticketing.outbox.routing import Router
+from ticketing.outbox.sender import Sender, Surroundings
 from ticketing.store import Store
 
 HOUSEKEEPING_SECONDS = 2.0
@@ -74,6 +78,7 @@ class Collector:
         await self._start_pipeline()
         await self._start_ingest()
         await self._start_web(web_socket)
+        self._start_sender()
         self._tasks.append(asyncio.create_task(self._housekeeping()))
         self.runtime.write(self.data)
 
@@ -97,7 +102,8 @@ class Collector:
         names += [address(listen)[0] for listen in (self.config.agents.listen, self.config.web.listen)]
         self.pki = pki.prepare(self.data / "pki", list(dict.fromkeys(names)), now)
         engine = open_database(self.config.database_url(self.data))
-        self.store, self.register, self.accounts = Store(engine), Register(engine), Accounts(engine)
+        self.store = Store(engine, router=Router(self.config.notifications))
+        self.register, self.accounts, self.outbox = Register(engine), Accounts(engine), Outbox(engine)
         self.tally = Tally(engine)
         self.event_store = EventStore(engine)
         try:
@@ -177,6 +183,14 @@ class Collector:
         await self.web.start()
         self.runtime = Runtime.of(self, os.getpid(), self.web.port, self.ingest.port)
 
+    def _start_sender(self) -> None:
+        surroundings = Surroundings(self.clock, random.random, self.data)
+        try:
+            self.sender = Sender(self.store, self.outbox, self.web.sources, self.config.notifications, surroundings)
+        except SettingsError as error:
+            raise StartError(f"Notifications: {error}.") from error
+        self.sender.start()
+
     def problem(self) -> str:
         """Return what is wrong with the collector itself, in a sentence; empty if nothing is."""
         if self.ingest.committer.failing:
@@ -211,6 +225,7 @@ class Collector:
         """Answer what was accepted, store what is durable, and end."""
         for task in self._tasks:
             task.cancel()
+        await asyncio.to_thread(self.sender.stop)
         await self.web.stop()
         await self.ingest.stop()
         await asyncio.to_thread(self.pipeline.stop)

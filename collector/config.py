@@ -12,6 +12,9 @@ import yaml
 
 from collector.errors import ConfigError
 from collector.yamlfile import Document
+from ticketing.errors import SettingsError
+from ticketing.outbox.opening import check_all
+from ticketing.outbox.settings import Notifications
 
 FILE_NAME = "watchdesk.yml"
 
@@ -111,6 +114,7 @@ class Config(_Section, frozen=True):
     snmp: Snmp = msgspec.field(default_factory=Snmp)
     reach: Reach = msgspec.field(default_factory=Reach)
     traps: Traps = msgspec.field(default_factory=Traps)
+    notifications: Notifications = msgspec.field(default_factory=Notifications)
 
     def database_url(self, data: Path) -> str:
         """Return the URL of the database.
@@ -140,6 +144,11 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
     document = Document(text, str(path), ConfigError)
     config = document.convert(document.content or {}, Config)
+    try:
+        check_all(config.notifications)
+    except SettingsError as error:
+        place = [name for name in re.split(r"[.\[\]]+", error.path.removeprefix("$")) if name]
+        raise document.fault(str(error), "notifications", *place) from error
     for key, listen in (("agents.listen", config.agents.listen), ("web.listen", config.web.listen)):
         _check_listen(path, key, listen)
     return config

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from collector.liveness import Liveness
 from collector.tally import Tally
+from ticketing.errors import Unavailable
 
 if TYPE_CHECKING:
     from collector.collector import Collector as Watchdesk
@@ -70,6 +71,7 @@ class _Parts(Collector):
         yield from self._ingest()
         yield from self._log()
         yield from self._engine()
+        yield from self._outbox()
 
     def _ingest(self) -> Iterator[Metric]:
         ingest = self._collector.ingest
@@ -129,6 +131,25 @@ class _Parts(Collector):
             "1 if the rule files as they are now are those evaluated.",
             value=0 if files.problem else 1,
         )
+
+    def _outbox(self) -> Iterator[Metric]:
+        now = self._collector.clock()
+        try:
+            standings = self._collector.outbox.standings(now)
+        except Unavailable:
+            return
+        counts = GaugeMetricFamily(
+            "watchdesk_outbox_deliveries", "Deliveries that are kept.", labels=["recipient", "state"]
+        )
+        oldest = GaugeMetricFamily(
+            "watchdesk_outbox_oldest_seconds", "How long the oldest late delivery waits.", labels=["recipient"]
+        )
+        for recipient, standing in sorted(standings.items()):
+            for state in ("waiting", "failing", "dead", "sent"):
+                counts.add_metric([recipient, state], getattr(standing, state))
+            oldest.add_metric([recipient], 0.0 if standing.oldest is None else now - standing.oldest)
+        yield counts
+        yield oldest
 
 
 class _Incidents(Collector):

@@ -36,7 +36,7 @@ class WebServer:
     """Serves the pages on a socket that listens already."""
 
     def __init__(self, collector: Collector, listening: socket.socket, *, certificate: Path | None) -> None:
-        sources = FleetSources(collector)
+        self.sources = sources = FleetSources(collector)
         self._live = Live(collector.store, sources)
         self._socket = listening
         pages = routes(collector.store, collector.accounts, sources, live=self._live, clock=collector.clock)

@@ -27,6 +27,7 @@ _OPEN: Final = text("resolved_at IS NULL")
 _OVER: Final = text("resolved_at IS NOT NULL")
 _WAITS: Final = text("wake_at IS NOT NULL")
 _CHILD: Final = text("parent IS NOT NULL")
+_WAITING: Final = text("state = 'waiting'")
 
 
 class Base(DeclarativeBase):
@@ -134,7 +135,53 @@ class TimelineRow(Base):
     internal: Mapped[bool] = mapped_column(Boolean)
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
-    __table_args__ = (Index("uq_timeline_incident_version", "incident", "version", unique=True),)
+    __table_args__ = (
+        Index("uq_timeline_incident_version", "incident", "version", unique=True),
+        Index("ix_timeline_customer", "customer", "id"),
+    )
+
+
+class DeliveryRow(Base):
+    """One message to one recipient about one incident, written in the transaction of what it tells.
+
+    It tells of the entries `version` to `upto`. `due_at` is when it may be tried (again); while somebody tries, it is
+    when that try counts as lost. `uncertain`: an earlier try may have arrived.
+    """
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    recipient: Mapped[str] = mapped_column(String(64))
+    customer: Mapped[str] = mapped_column(String(64))
+    incident: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(Integer)
+    upto: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16))  # waiting, sent, dead, dropped
+    attempts: Mapped[int] = mapped_column(Integer)
+    uncertain: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[float] = mapped_column(Double)
+    due_at: Mapped[float] = mapped_column(Double)
+    done_at: Mapped[float | None] = mapped_column(Double)
+    error: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (
+        # What an incident's change is to one recipient is written once.
+        Index("uq_outbox_change", "recipient", "incident", "version", unique=True),
+        Index("ix_outbox_due", "recipient", "due_at", "id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("ix_outbox_state", "state", "id"),
+    )
+
+
+class ReferenceRow(Base):
+    """What a recipient calls an incident, as its first answer said: another system's ticket number."""
+
+    __tablename__ = "outbox_references"
+
+    recipient: Mapped[str] = mapped_column(String(64), primary_key=True)
+    incident: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    reference: Mapped[str] = mapped_column(String(255))
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
 
 class CursorRow(Base):

@@ -133,6 +133,16 @@ def earlier(connection: Connection, scope: Scope, incident: int, limit: int) -> 
     return rows.incidents_of(found)
 
 
+def neighbours(connection: Connection, scope: Scope, incident: Incident, limit: int) -> list[Incident]:
+    """Return the unresolved incidents of the same rule on the same customer's other devices, the newest first."""
+    columns = INCIDENTS.c
+    same = (columns.customer == incident.customer) & (columns.alertname == incident.alertname)
+    elsewhere = (columns.device != incident.device) | (columns.site != incident.site)
+    query = select(INCIDENTS).where(same, elsewhere, columns.resolved_at.is_(None))
+    found = within(query, INCIDENTS, scope).order_by(columns.id.desc()).limit(limit)
+    return rows.incidents_of(connection.execute(found))
+
+
 def changes(connection: Connection, scope: Scope, since: int, limit: int) -> list[TimelineEntry]:
     """Return entries of all incidents after an entry, in the order of the commits."""
     query = within(select(TIMELINE).where(TIMELINE.c.id > since), TIMELINE, scope)

@@ -18,6 +18,7 @@ from ticketing.database import reading
 from ticketing.decide import DEFAULT, Policy
 from ticketing.incident import Incident, TimelineEntry
 from ticketing.key import key
+from ticketing.outbox.routing import NOBODY, Router
 from ticketing.queries import Counts as Counts  # the pages take these from here
 from ticketing.queries import Filter as Filter
 from ticketing.queries import Order as Order
@@ -33,10 +34,11 @@ _Answer = TypeVar("_Answer")
 class Store:
     """The incidents of one database; safe to use from several threads and processes."""
 
-    def __init__(self, engine: sqlalchemy.Engine, policy: Policy = DEFAULT) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, policy: Policy = DEFAULT, router: Router = NOBODY) -> None:
         self._engine = engine
         self._reads = reading(engine)
         self._policy = policy
+        self._router = router
 
     # What the collector writes.
 
@@ -51,7 +53,7 @@ class Store:
         def work(connection: Connection) -> list[int]:
             if not claim(connection, consumer, position):
                 return []
-            batch = Batch(connection, self._policy, now)
+            batch = Batch(connection, self._policy, now, self._router)
             for customer in sorted(grouped):
                 batch.take(customer, grouped[customer])
             batch.sweep()
@@ -64,7 +66,7 @@ class Store:
         """Do what time alone does (flapping ends, waiting ends, closing); `apply` does it as well."""
 
         def work(connection: Connection) -> list[int]:
-            batch = Batch(connection, self._policy, now)
+            batch = Batch(connection, self._policy, now, self._router)
             batch.sweep()
             batch.finish()
             return batch.changed
@@ -90,7 +92,7 @@ class Store:
         """
 
         def work(connection: Connection) -> Incident | None:
-            batch = Batch(connection, self._policy, now)
+            batch = Batch(connection, self._policy, now, self._router)
             if not batch.act(scope, incident, act, actor, version):
                 return None
             batch.finish()
@@ -127,6 +129,10 @@ class Store:
     def earlier(self, scope: Scope, incident: int, limit: int = 10) -> list[Incident]:
         """Return former incidents of the same key, the newest first."""
         return self._read(lambda connection: queries.earlier(connection, scope, incident, limit))
+
+    def neighbours(self, scope: Scope, incident: Incident, limit: int = 5) -> list[Incident]:
+        """Return the unresolved incidents of the same rule on the same customer's other devices, the newest first."""
+        return self._read(lambda connection: queries.neighbours(connection, scope, incident, limit))
 
     def changes(self, scope: Scope, since: int, limit: int = 1000) -> list[TimelineEntry]:
         """Return the entries of all incidents after the entry `since`, in the order in which they were committed."""

@@ -19,7 +19,9 @@ from ticketing.decide import Policy
 from ticketing.errors import Conflict, Refused
 from ticketing.fold import Case
 from ticketing.incident import Incident, TimelineEntry
-from ticketing.models import CursorRow
+from ticketing.models import CursorRow, DeliveryRow
+from ticketing.outbox.routing import COLUMNS as DELIVERY_COLUMNS
+from ticketing.outbox.routing import NOBODY, Router
 from ticketing.rows import FEEDS, INCIDENTS, TIMELINE
 from ticketing.scope import Scope
 from ticketing.transaction import Raced
@@ -29,6 +31,7 @@ _CHUNK: Final = 2_000
 _SWEEP: Final = 2_000  # of what is due at most so many at a time, so that no batch waits long for it
 
 _CURSORS: Final = CursorRow.metadata.tables["cursors"]
+_OUTBOX: Final = DeliveryRow.metadata.tables["outbox"]
 
 
 def claim(connection: Connection, consumer: str, position: int) -> bool:
@@ -55,9 +58,11 @@ class Batch:
     connection: Connection
     policy: Policy
     now: float
+    router: Router = NOBODY
     changed: list[int] = field(default_factory=list)
     entries: list[tuple[Any, ...]] = field(default_factory=list)  # rows of the timeline
     swallowed: list[tuple[int, int]] = field(default_factory=list)  # (incident, version) of entries taken in
+    deliveries: list[tuple[Any, ...]] = field(default_factory=list)  # rows of the outbox
 
     def take(self, customer: str, alerts: Mapping[str, Sequence[Alert]]) -> None:
         """Let one customer's alerts, by key, have their effect on the incidents."""
@@ -100,9 +105,10 @@ class Batch:
         return bool(cases)
 
     def finish(self) -> None:
-        """Write the timeline."""
+        """Write the timeline, and what is to be told of it."""
         if not self.entries:
             return
+        bulk.insert(self.connection, _OUTBOX, DELIVERY_COLUMNS, self.deliveries)
         bulk.lock_timeline(self.connection)
         bulk.insert(self.connection, TIMELINE, rows.ENTRY_COLUMNS, self.entries)
         # Only now, so that no new entry gets the number of one that went: readers count on growing numbers.
@@ -156,9 +162,17 @@ class Batch:
                 writes.add(case, incident)
                 self.changed.append(incident.id)
             self.entries += [rows.entry_values(entry, case.customer) for entry in case.entries]
+            self._tell(case)
             if case.swallowed and case.quiet is not None:
                 self.swallowed.append((case.quiet.incident, case.quiet.version))
         writes.run(self.connection)
+
+    def _tell(self, case: Case) -> None:
+        if not self.router.settings.routes:
+            return
+        incidents = {incident.id: incident for incident in case.changed()}
+        for entry in case.entries:
+            self.deliveries += self.router.deliveries(incidents[entry.incident], entry, self.now)
 
 
 @dataclass(slots=True)

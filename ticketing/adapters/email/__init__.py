@@ -1,0 +1,3 @@
+"""E-mail: the ticket as text and HTML, each incident a conversation."""
+
+from ticketing.adapters.email.transport import Settings as Settings
