@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code: 0 well, 1 a failure that is explained, 2 wrong use."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "errand" in words:
+        return run_errand(words)
     plain = plain_run(words)
     if plain is None:
         from agent.cli import command
@@ -52,6 +54,15 @@ def plain_run(words: Sequence[str]) -> tuple[str | None, str | None] | None:
         else:
             return None
     return (values.get("--state"), values.get("--config")) if command else None
+
+
+def run_errand(words: Sequence[str]) -> int:
+    """Take a heavy reading: `--state DIR [--config FILE] errand NAME …`, as agent/errands.py calls it."""
+    from agent.errand import errand
+
+    at = words.index("errand")
+    values = dict(zip(words[:at:2], words[1:at:2], strict=False))
+    return errand(values.get("--state", ""), values.get("--config"), words[at + 1 :])
 
 
 def make_lean(words: Sequence[str]) -> None:

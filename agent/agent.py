@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent.config import Config
     from agent.log import Log
     from agent.runner import Runner
+    from agent.scout import Scout
     from agent.state import State
     from agent.transport import Sender
 
@@ -37,6 +38,7 @@ class Agent:
         sender: Sender,
         log: Log,
         *,
+        scout: Scout,
         interval: float,
         boot: float,
         reason: str = "start",
@@ -48,6 +50,7 @@ class Agent:
         self._runner = runner
         self._sender = sender
         self._log = log
+        self._scout = scout
         self._interval = interval
         self._boot = boot
         self._reason = reason
@@ -85,6 +88,8 @@ class Agent:
         keep_at = float("inf")
         while self._stopping is None:
             now = self._monotonic()
+            if self._scout.step(now):
+                due = min(due, now)
             if now >= due:
                 self._take()
                 due = self._next_due(due)
@@ -94,7 +99,9 @@ class Agent:
             elif now >= keep_at:
                 self._sender.keep()
                 keep_at = float("inf")
-            ready = wait(want, min(due, keep_at), self._wake.read_end, self._monotonic())
+            until = min(due, keep_at, self._scout.until)
+            self._scout.others.files = self._scout.files()
+            ready = wait(want, until, self._wake.read_end, self._monotonic(), self._scout.others)
             self._wake.clear()
             if self._asked:
                 self._asked = False
@@ -102,6 +109,7 @@ class Agent:
             if ready or self._monotonic() >= want.until:
                 want = next(steps)
         steps.close()
+        self._scout.close()
         self._goodbye()
 
     def _next_due(self, due: float) -> float:
@@ -126,7 +134,11 @@ class Agent:
         """Take one row of readings and offer it."""
         now = self._clock()
         readings = self._runner.read()
+        self._scout.after(readings)
+        readings.update(self._scout.readings())
         readings.update(self._own())
+        for event in self._scout.events.drain():
+            self._sender.hold(wire.Kind.EVENT, event)
         row = self._layout.row(readings, now)
         payload = wire.encode_rows(self._layout.schema, [now], [row])
         self._sender.offer(wire.Kind.ROWS, payload, self._layout.schema, self._layout.payload)

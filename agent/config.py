@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent.errors import ConfigError
 from agent.log import LEVELS
+from agent.options import EXACT, option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _split(line: str, file: str, number: int) -> tuple[str, str]:
 def _set(config: Config, key: str, value: str, probes: set[str]) -> None:
     if key in READERS:
         setattr(config, key, READERS[key](value))
-    elif key in ("filesystem.exclude_mounts", "filesystem.exclude_types"):
+    elif option(key, value):
         config.options[key] = value
     elif key.startswith("probe."):
         name = key[len("probe.") :]
@@ -100,7 +101,8 @@ def _set(config: Config, key: str, value: str, probes: set[str]) -> None:
         config.probes[name] = _switch(value)
     else:
         raise ValueError(
-            f"unknown key {key}; there are: {', '.join(sorted(READERS))}, probe.NAME, filesystem.exclude_…"
+            f"unknown key {key}; there are: {', '.join(sorted(READERS))}, {', '.join(sorted(EXACT))}, probe.NAME, "
+            "privacy.PART, privacy.events.TYPE, backup.NAME, check.NAME, exporter.NAME"
         )
 
 

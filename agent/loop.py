@@ -55,7 +55,17 @@ class Wake:
             self.read_end = self.write_end = -1
 
 
-def wait(want: Want, until: float, wake: int, monotonic: float) -> bool:
+class Others:
+    """Files that end a sleep too: (file, events of poll); those that did are left in `ready`."""
+
+    __slots__ = ("files", "ready")
+
+    def __init__(self) -> None:
+        self.files: list[tuple[int, int]] = []
+        self.ready: set[int] = set()
+
+
+def wait(want: Want, until: float, wake: int, monotonic: float, others: Others | None = None) -> bool:
     """Sleep until the file is ready, `until` has come or `wake` can be read; return whether the file is ready."""
     seconds = max(0.0, min(until, want.until) - monotonic)
     if sys.platform == "win32":
@@ -65,8 +75,13 @@ def wait(want: Want, until: float, wake: int, monotonic: float) -> bool:
         poll.register(wake, READ)
     if want.file >= 0:
         poll.register(want.file, want.events)
+    for file, events in others.files if others is not None else ():
+        poll.register(file, events)
     # Rounded up: waking a little early would make the loop spin until the time has come.
-    return any(file == want.file for file, _ in poll.poll(int(seconds * 1000) + 1 if seconds else 0))
+    found = {file for file, _ in poll.poll(int(seconds * 1000) + 1 if seconds else 0)}
+    if others is not None:
+        others.ready |= found
+    return want.file in found
 
 
 def _select(want: Want, seconds: float) -> bool:

@@ -6,16 +6,20 @@ import os
 import sys
 import time
 
-from agent import __version__, probes
+from agent import __version__, child, probes
 from agent.agent import Agent
 from agent.config import Config, parse
 from agent.connection import Connection
 from agent.endpoint import Proxy, context, endpoint, proxy
+from agent.errands import Errands
 from agent.errors import ConfigError, StateError, TransportError
+from agent.events import Events
+from agent.heavy import every_heavy, heavy
 from agent.log import Log
 from agent.manners import step_back
 from agent.probes.host import Host
 from agent.runner import Runner
+from agent.scout import Scout, kept_here, looks_for, watch_for
 from agent.spool import Spool
 from agent.state import State, read_file
 from agent.state import parse as parse_pairs
@@ -39,7 +43,7 @@ def read_config(state: State, file: str | None) -> Config:
     text = read_file(path)
     if text is None and file is not None:
         raise ConfigError(file, 1, "there is no such file")
-    return parse(text or "", path, probes.discover())
+    return parse(text or "", path, [*probes.discover(), *every_heavy()])
 
 
 def chosen(config: Config) -> list[Probe]:
@@ -54,7 +58,7 @@ def chosen(config: Config) -> list[Probe]:
     return [*kept, drill.drill(config.drill, config.drill_state, time.monotonic)]
 
 
-def assemble(state: State, config: Config, enrolment: Enrolment, log: Log) -> Agent:
+def assemble(state: State, config: Config, enrolment: Enrolment, log: Log, config_file: str | None = None) -> Agent:
     """Return an agent that is ready to run.
 
     Raises:
@@ -71,7 +75,25 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log) -> Ag
     runner = Runner(chosen(config), host, log)
     boot, identity = booted()
     reason = note_start(state, identity, log)
-    return Agent(config, state, runner, sender, log, interval=enrolment.interval, boot=boot, reason=reason)
+    scout = scout_for(state, config, host, log, config_file)
+    return Agent(config, state, runner, sender, log, scout=scout, interval=enrolment.interval, boot=boot, reason=reason)
+
+
+def scout_for(state: State, config: Config, host: Host, log: Log, config_file: str | None) -> Scout:
+    """Return what sees the rest: heavy readings, changes at once, events."""
+    events = Events(time.time, time.monotonic, kept_here(config.options))
+    wanted = [] if config.drill is not None else [one for one in heavy() if config.probes.get(one.name, True)]
+    words = ["--state", state.directory, *(["--config", config_file] if config_file is not None else [])]
+
+    def remember(memory: Mapping[str, str]) -> None:
+        _note(state, "".join(f"{name} = {text}\n" for name, text in memory.items()), log, "memory")
+
+    now = time.monotonic()
+    memory = parse_pairs(state.read("memory") or "")
+    errands = Errands(wanted, words, child.start, events, log, now, memory=memory, remember=remember)
+    if config.drill is not None:
+        return Scout(events, errands, None, [])
+    return Scout(events, errands, watch_for(host, events, config.options), looks_for(host))
 
 
 def connect(config: Config, enrolment: Enrolment, environ: Mapping[str, str]) -> Connection:
@@ -131,9 +153,9 @@ def note_stop(state: State, log: Log) -> None:
     _note(state, text.replace("state = running", "state = stopped"), log)
 
 
-def _note(state: State, text: str, log: Log) -> None:
+def _note(state: State, text: str, log: Log, name: str = "last") -> None:
     try:
-        state.write("last", text, sync=False)
+        state.write(name, text, sync=False)
     except StateError as error:  # a full disk is what the agent is here to report
         log.warning("not noted", error=str(error))
 
@@ -151,7 +173,7 @@ def run(directory: str, config_file: str | None) -> int:
     config = read_config(state, config_file)
     log = Log(config.log_level)
     step_back(config.nice, log)
-    agent = assemble(state, config, enrolment, log)
+    agent = assemble(state, config, enrolment, log, config_file)
     listen(agent)
     log.info("started", version=__version__, device=enrolment.device, url=enrolment.url, state=directory)
     agent.run()

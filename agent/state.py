@@ -4,6 +4,7 @@
     token        the device's token (0600)
     ca.pem       the collector's CA, the only one that is trusted
     agent.conf   the configuration, written by people; optional
+    memory       what heavy readings want to know next time
     last         how the last run began and whether it ended on purpose
     lock         held by the running agent
     status       written when `watchdesk-agent status` asks
@@ -23,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILES = ("enrolment", "token", "ca.pem", "agent.conf", "last", "lock", "status")
+FILES = ("enrolment", "token", "ca.pem", "agent.conf", "last", "lock", "memory", "status")
 WINDOWS = sys.platform == "win32"
 
 

@@ -55,6 +55,7 @@ LINUX = (
     "uname",
     "os_release",
     "time",
+    "systemd",
 )
 WINDOWS = MACOS = (
     "cpu_psutil",

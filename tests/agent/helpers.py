@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent import child
+from agent.errands import Errands
+from agent.events import Events
 from agent.log import Log
+from agent.scout import Scout
 from agent.state import State
 from tests.agent.collector import TestCollector
 
@@ -108,6 +112,12 @@ def agent(state: Path, *, config: str = "interval = 1\n") -> Iterator[AgentProce
         yield process
     finally:
         process.close()
+
+
+def idle_scout() -> Scout:
+    """What sees nothing but the readings."""
+    events = Events(time.time, time.monotonic)
+    return Scout(events, Errands([], [], child.start, events, Lines(), time.monotonic()), None, [])
 
 
 def enrolled(collector: TestCollector, state: Path) -> Path:

@@ -25,7 +25,7 @@ from agent.state import State
 from agent.transport import Sender, Timing
 from tests.agent.authority import Authority
 from tests.agent.collector import SECRET, TOKEN, TestCollector, running
-from tests.agent.helpers import Clock, Lines, agent, command, eventually
+from tests.agent.helpers import Clock, Lines, agent, command, eventually, idle_scout
 
 
 def test_readings_arrive_with_everything_that_makes_them_understood(collector: TestCollector, state: Path) -> None:
@@ -230,7 +230,9 @@ def inside(collector: TestCollector, folder: Path, probe: Probe, clock: Clock) -
     config = Config()
     config.interval = 0.05
     runner = Runner([probe], Host(clock=clock), log)
-    return Agent(config, State(str(folder)), runner, sender, log, interval=1.0, boot=1.0, clock=clock)
+    return Agent(
+        config, State(str(folder)), runner, sender, log, scout=idle_scout(), interval=1.0, boot=1.0, clock=clock
+    )
 
 
 def test_a_clock_that_jumps_changes_times_and_nothing_else(collector: TestCollector, tmp_path: Path) -> None:
