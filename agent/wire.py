@@ -78,7 +78,7 @@ class Kind:
     ROWS: Final = 3  # ROWS_HEADER, float64 times[rows], float64 values[rows][columns]; NaN = no value now
     EVENT: Final = 4  # JSON, see docs/protocol.md; seq is 1 or more
     GOODBYE: Final = 5  # JSON {"reason": str, "ttl": seconds}
-    GROUP: Final = 16  # only in the collector's log: records that were made durable together
+    GROUP: Final = 17  # only in the collector's log: records that were made durable together (16 had no lengths)
 
 
 class WireError(ValueError):
@@ -103,6 +103,11 @@ def encode(kind: int, epoch: int, seq: int, payload: bytes) -> bytes:
     return b"".join((head[:_CRC_AT], _CRC.pack(crc), head[_CRC_AT + 4 :], payload))
 
 
+def seal(frame: bytearray) -> None:
+    """Write the checksum into a frame whose field for it is zero."""
+    _CRC.pack_into(frame, _CRC_AT, zlib.crc32(frame))
+
+
 def encode_rows(schema: int, times: list[float], rows: list[list[float]]) -> bytes:
     """Return the payload of a ROWS frame: `rows[i]` are the values at `times[i]`, all of one length."""
     columns = len(rows[0])
@@ -110,7 +115,7 @@ def encode_rows(schema: int, times: list[float], rows: list[list[float]]) -> byt
     return ROWS_HEADER.pack(schema, len(rows), columns) + struct.pack(f"<{len(times) + len(flat)}d", *times, *flat)
 
 
-def read_frame(buffer: bytes | memoryview, at: int = 0, limit: int = MAX_PAYLOAD) -> Frame | None:
+def read_frame(buffer: bytes | bytearray | memoryview, at: int = 0, limit: int = MAX_PAYLOAD) -> Frame | None:
     """Return the frame that starts at `at`, or None if there is no whole and sound one."""
     if at + HEADER.size > len(buffer):
         return None

@@ -160,6 +160,7 @@ class Collector:
             announced=dict(state.devices),
             committed=self._committed,
             clock=self.clock,
+            observe=self.metrics.sync_seconds.observe,
         )
         try:
             await self.ingest.start(self.rule_files.changed())

@@ -42,13 +42,22 @@ class Refusal(CollectorError):
         path: where in the request the fault is, such as `$.frames[2].rows`; empty if nowhere.
         need: schemas that must be sent first (status 409 only).
         retry_after: seconds after which the same request may be sent again (status 429 and 503 only).
+        reason: a word for the metrics, such as `rate_limit`; empty where the status says enough.
     """
 
     def __init__(
-        self, status: int, message: str, *, path: str = "", need: tuple[int, ...] = (), retry_after: int = 0
+        self,
+        status: int,
+        message: str,
+        *,
+        path: str = "",
+        need: tuple[int, ...] = (),
+        retry_after: int = 0,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.path = path
         self.need = need
         self.retry_after = retry_after
+        self.reason = reason

@@ -1,12 +1,15 @@
 """Decides what of a push is taken: the checks of each frame, and which frames were taken before."""
 
 import struct
+import zlib
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Final, NamedTuple
 
 from agent import wire
 from agent.wire import Kind
 from collector.errors import Refusal
+from collector.ingest.limits import Account, Accounts, Limits
 from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.log.record import RecordKind, encode
 from collector.observed import OWN
@@ -14,6 +17,9 @@ from collector.register import Device
 
 MAX_EPOCHS = 64  # of a device that are told apart: each crash of an agent, and each long backlog, begins a new one
 SKEW_TOLERANCE = 2.0  # seconds that a clock may be off before its times are corrected
+_ROW: Final = struct.Struct("<4sB3xIIQQQIId")  # the head of a frame, of its rows, and the time of the first
+_ROW_HEAD: Final = wire.ROWS_HEADER.size + 8
+_ZERO: Final = bytes(4)
 _TIMES = [struct.Struct(f"<{rows}d") for rows in range(wire.MAX_ROWS + 1)]
 
 Marks = dict[int, int]  # epoch → the highest seq that was taken
@@ -24,7 +30,10 @@ class Sender:
     """A device that may report, and what was taken of it."""
 
     device: Device
+    account: Account
+    customer: Account
     marks: Marks = field(default_factory=dict)
+    schema: int = 0  # of the rows that it sent last
 
 
 @dataclass(slots=True)
@@ -35,6 +44,16 @@ class Taken:
     sender: Sender
     before: Marks
     values: int = 0
+    rows: int = 0
+
+
+class Row(NamedTuple):
+    """A push of one frame with one row, checked: its record, and what it is told apart by."""
+
+    record: bytes
+    epoch: int
+    before: int  # the seq that was the highest until now
+    columns: int
 
 
 class Intake:
@@ -44,8 +63,9 @@ class Intake:
         schemas: the number of columns of each schema that is known, by its id.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, accounts: Accounts | None = None) -> None:
         self.schemas: dict[int, int] = {}
+        self._accounts = accounts or Accounts(Limits())
 
     def take(self, sender: Sender, body: bytes, *, sent: float | None, now: float) -> Taken:
         """Return the records for the log; frames that were taken before are passed over.
@@ -53,7 +73,8 @@ class Intake:
         All or nothing: after a Refusal nothing of the body was taken.
 
         Raises:
-            Refusal: 400 for a malformed body, 409 for rows of schemas that are not known.
+            Refusal: 400 for a malformed body, 409 for rows of schemas that are not known, 413 for more series than
+                the device or its customer may have.
         """
         skew = _skew(sent, now)
         taken = Taken([], sender, dict(sender.marks))
@@ -77,7 +98,11 @@ class Intake:
                         _check_rows(body, rows, known, path)
                         if known is None:
                             need.append(rows.schema)
+                        elif rows.schema != sender.schema:
+                            self._accounts.check_series(sender.account, sender.customer, known, path)
+                            sender.schema = rows.schema
                         taken.values += rows.rows * rows.columns
+                        taken.rows += rows.rows
                     else:
                         _check_message(body, frame, path)
                 if new:
@@ -90,6 +115,33 @@ class Intake:
         self.schemas.update(schemas)
         sender.marks = marks
         return taken
+
+    def take_row(self, sender: Sender, body: bytes, *, sent: float | None, now: float) -> Row | None:
+        """Take the push that most pushes are: a single new frame with a single row of a schema that is known.
+
+        None: it is another one, or not as it should be; nothing was taken, and `take` tells.
+        """
+        size = len(body)
+        if size < _ROW.size:
+            return None
+        magic, kind, length, crc, epoch, seq, schema, rows, columns, time = _ROW.unpack_from(body)
+        if kind != Kind.ROWS or rows != 1 or length + wire.HEADER.size != size or magic != wire.MAGIC:
+            return None
+        if columns != self.schemas.get(schema) or _ROW_HEAD + 8 * columns != length or not 0 <= time < 1e11:
+            return None
+        before = sender.marks.get(epoch)
+        if before is None or seq <= before or schema != sender.schema:
+            return None
+        if zlib.crc32(body[16:], zlib.crc32(_ZERO, zlib.crc32(body[:12]))) != crc:
+            return None
+        sender.marks[epoch] = seq
+        skew = 0.0 if sent is None or -SKEW_TOLERANCE <= now - sent <= SKEW_TOLERANCE else now - sent
+        return Row(encode(RecordKind.FRAME, sender.device.id, now, skew, body), epoch, before, columns)
+
+    def take_row_back(self, sender: Sender, row: Row) -> None:
+        """Undo `take_row` for a push whose record did not become durable."""
+        self.schemas.clear()
+        sender.marks[row.epoch] = min(sender.marks.get(row.epoch, row.before), row.before)
 
     def take_back(self, taken: Taken) -> None:
         """Undo `take` for a push whose records did not become durable: the device will send it again."""

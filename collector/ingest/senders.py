@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 
 from collector.ingest.intake import Marks, Sender
+from collector.ingest.limits import Accounts, Limits
 from collector.register import Device, Register
 from collector.register.register import digest
 
@@ -14,10 +15,15 @@ class Senders:
     """The devices that may report, by their tokens.
 
     `refresh` runs in another thread than `find`; both see whole dictionaries only.
+
+    Attributes:
+        version: changes when a token may have become another's, or nobody's.
     """
 
-    def __init__(self, register: Register, marks: Mapping[int, Marks]) -> None:
+    def __init__(self, register: Register, marks: Mapping[int, Marks], limits: Limits | None = None) -> None:
         """`marks` are what was taken of each device before this start."""
+        self.accounts = Accounts(limits or Limits())
+        self.version = 0
         self._register = register
         self._by_hash: dict[str, Sender] = {}
         self._by_device: dict[int, Sender] = {}
@@ -45,10 +51,12 @@ class Senders:
             self._by_device = by_device
             self._by_hash = {token: by_device[device.id] for token, device in credentials.items()}
             self._by_token = {}
+            self.version += 1
 
     def _sender(self, device: Device) -> Sender:
         known = self._by_device.get(device.id)
         if known is None:
-            return Sender(device, dict(self._marks.get(device.id, {})))
+            own, whole = self.accounts.device(), self.accounts.customer(device.customer)
+            return Sender(device, own, whole, dict(self._marks.get(device.id, {})))
         known.device = device
         return known

@@ -1,10 +1,14 @@
 """The reading end of the log: a consumer's place in it."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from agent import wire
-from collector.log.record import MAX_GROUP, Record, decode_group
+from collector.log.block import Block, block_of
+from collector.log.record import MAX_GROUP, Buffer, Record, records_in
 from collector.log.segments import Segment, group_after, group_at, segments
+from collector.log.tail import Tail
 
 _CHUNK = 4 << 20
 
@@ -18,11 +22,13 @@ class Reader:
         lost_records: records that are missing before the one that was read last.
     """
 
-    def __init__(self, directory: Path, position: int = 1) -> None:
+    def __init__(self, directory: Path, position: int = 1, tail: Tail | None = None) -> None:
+        """`tail` is what the log's writer in this process keeps."""
         self.position = max(position, 1)
         self.lost_bytes = 0
         self.lost_records = 0
         self._directory = directory
+        self._tail = tail
         self._segment: Segment | None = None
         self._offset = 0
 
@@ -31,15 +37,40 @@ class Reader:
 
         Records below `until` must be durable: what is not sound there is damage, not a group in the making.
         """
+        block = self.read_block(until)
+        return [] if block is None else list(block.records())
+
+    def read_block(self, until: int) -> Block | None:
+        """Return the same as columns; None at the end."""
         while self.position < until:
+            block = self._read_tail(until)
+            if block is not None:
+                return block
             if self._segment is None:
                 self._segment = self._holding()
             if self._segment is None:
-                return []
-            records = self._read_segment(self._segment, until)
-            if records or not self._go_to_next(self._segment):
-                return records
-        return []
+                return None
+            block = self._read_segment(self._segment, until)
+            if block is not None:
+                return block
+            if not self._go_to_next(self._segment):
+                return None
+        return None
+
+    def _read_tail(self, until: int) -> Block | None:
+        """Return the next groups as they were written, if they are still in memory."""
+        written = self._tail.since(self.position, until, _CHUNK) if self._tail else []
+        if not written:
+            return None
+        groups = []
+        at = 0
+        for one in written:
+            _, kind, _, _, epoch, seq = wire.HEADER.unpack_from(one.group)
+            groups.append(wire.Frame(kind, epoch, seq, at + wire.HEADER.size, at + len(one.group)))
+            at += len(one.group)
+        self._segment, self._offset = written[-1].segment, written[-1].end
+        self.position = written[-1].following
+        return block_of(b"".join([one.group for one in written]), groups)
 
     def _holding(self) -> Segment | None:
         """Return the segment in which the next record is: the last that does not begin after it, else the first."""
@@ -47,45 +78,51 @@ class Reader:
         earlier = [segment for segment in found if segment.first <= self.position]
         return earlier[-1] if earlier else next(iter(found), None)
 
-    def _read_segment(self, segment: Segment, until: int) -> list[Record]:
-        """Return the records of the next groups of this segment; none at its end."""
+    def _read_segment(self, segment: Segment, until: int) -> Block | None:
+        """Return the records of the next groups of this segment; None at its end."""
         chunk = _CHUNK
         with segment.path.open("rb") as file:
             while True:
                 file.seek(self._offset)
                 buffer = file.read(chunk)
-                records, used = self._decode(buffer, segment.log_id, until)
+                block, used = self._decode(buffer, segment.log_id, until)
                 self._offset += used
-                if records or len(buffer) < chunk:
-                    return records
+                if block is not None or (len(buffer) < chunk and not used):
+                    return block
                 if not used and chunk <= MAX_GROUP:
                     chunk *= 4  # the group is larger than the buffer
                 elif not used:
                     self._pass_over(len(buffer) - len(wire.MAGIC))
 
-    def _decode(self, buffer: bytes, log_id: int, until: int) -> tuple[list[Record], int]:
-        """Return the records of the groups in the buffer, and how many of its bytes they take."""
-        records: list[Record] = []
+    def _decode(self, buffer: Buffer, log_id: int, until: int) -> tuple[Block | None, int]:
+        """Return the records of the groups in the buffer, and how many of its bytes were used."""
+        groups: list[wire.Frame] = []
         used = 0
+        wanted = self.position
         while used < len(buffer) and self.position < until:
-            frame = group_at(buffer, used, log_id)
-            if frame is None:
-                frame = group_after(buffer, used, log_id)
-                if frame is None:
+            group = group_at(buffer, used, log_id)
+            if group is None:
+                group = group_after(buffer, used, log_id)
+                if group is None:
                     break
-                self.lost_bytes += frame.start - wire.HEADER.size - used
-            used = frame.end
-            records += self._wanted(decode_group(buffer, frame))
-        return records, used
+                if groups and (group.start - groups[0].start) % 8:
+                    break  # what follows damage may be at an odd place: a block of its own
+                self.lost_bytes += group.start - wire.HEADER.size - used
+            used = group.end
+            self._take(buffer, group, groups)
+        if not groups:
+            return None, used
+        return block_of(buffer, groups).since(wanted), used
 
-    def _wanted(self, group: list[Record]) -> list[Record]:
-        """Return a group's records from the position on, and go behind them."""
-        first = group[0].number
-        if first > self.position:
-            self.lost_records += first - self.position
-        wanted = group[max(self.position - first, 0) :]
-        self.position = max(self.position, first + len(group))
-        return wanted
+    def _take(self, buffer: Buffer, group: wire.Frame, groups: list[wire.Frame]) -> None:
+        """Go behind a group, if it has records from the position on."""
+        following = group.seq + records_in(buffer, group)
+        if following <= self.position:
+            return  # read before
+        if group.seq > self.position:
+            self.lost_records += group.seq - self.position
+        groups.append(group)
+        self.position = following
 
     def _pass_over(self, size: int) -> None:
         self._offset += size

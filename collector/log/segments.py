@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent import wire
-from collector.log.record import MAX_GROUP
+from collector.log.record import MAX_GROUP, Buffer
 
 _GROUP = bytes([wire.Kind.GROUP])
 _NAME = re.compile(r"(\d{20})-([0-9a-f]{16})\.log")
@@ -33,7 +33,7 @@ def path_of(directory: Path, first: int, log_id: int) -> Path:
     return directory / f"{first:020d}-{log_id:016x}.log"
 
 
-def group_at(buffer: bytes, at: int, log_id: int) -> wire.Frame | None:
+def group_at(buffer: Buffer, at: int, log_id: int) -> wire.Frame | None:
     """Return the group that starts at `at`, or None if there is no whole and sound one of this log."""
     frame = wire.read_frame(buffer, at, MAX_GROUP)
     if frame is not None and frame.kind == wire.Kind.GROUP and frame.epoch == log_id:
@@ -41,7 +41,7 @@ def group_at(buffer: bytes, at: int, log_id: int) -> wire.Frame | None:
     return None
 
 
-def group_after(buffer: bytes, at: int, log_id: int) -> wire.Frame | None:
+def group_after(buffer: Buffer, at: int, log_id: int) -> wire.Frame | None:
     """Return the first sound group that starts behind `at`, past damage.
 
     Devices' frames inside a group bear the same magic: only a group with this log's number is taken.

@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from collector.errors import LogError
-from collector.log.record import COUNT, encode_group
-from collector.log.segments import group_after, group_at, path_of, segments
+from collector.log.record import encode_group, records_in
+from collector.log.segments import Segment, group_after, group_at, path_of, segments
+from collector.log.tail import Tail, Written
 
 SEGMENT_BYTES = 256 << 20
 
@@ -22,6 +23,7 @@ class Log:
     Attributes:
         head: the number that the next record will have.
         size: bytes in all segments.
+        tail: the groups that were written last, for readers in this process.
     """
 
     def __init__(self, directory: Path, *, floor: int = 1, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -34,6 +36,8 @@ class Log:
         self._id = secrets.randbits(64)
         self._file = -1
         self._offset = 0
+        self._begun = self.head  # the first record of the file
+        self.tail = Tail()
 
     def append(self, records: list[bytes]) -> int:
         """Make records (see record.encode) durable, and return the number of the first.
@@ -54,9 +58,11 @@ class Log:
         self.head += len(records)
         self.size += len(group)
         self._offset += len(group)
+        segment = Segment(self._begun, self._id, path_of(self.directory, self._begun, self._id))
+        self.tail.add(first, Written(group, self.head, segment, self._offset))
         return first
 
-    def _write(self, group: bytes) -> None:
+    def _write(self, group: bytearray) -> None:
         rest = memoryview(group)
         while rest:  # a full disk shows as a short write first, and as an error on the next one only
             rest = rest[os.write(self._file, rest) :]
@@ -66,6 +72,7 @@ class Log:
         flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(path_of(self.directory, self.head, self._id), flags, 0o600)
         self._offset = 0
+        self._begun = self.head
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(directory)
@@ -111,8 +118,7 @@ def _next_number(directory: Path) -> int:
         number = segment.first
         at = 0
         while (frame := group_at(buffer, at, segment.log_id) or group_after(buffer, at, segment.log_id)) is not None:
-            (count,) = COUNT.unpack_from(buffer, frame.start)
-            number = frame.seq + count
+            number = frame.seq + records_in(buffer, frame)
             at = frame.end
         if number > segment.first:
             return int(number)

@@ -1,0 +1,335 @@
+"""The agents' port: it listens, answers, and hands what is taken to the log."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from agent import wire
+from collector.errors import LogError, Refusal, RegisterError
+from collector.ingest.commit import Committer
+from collector.ingest.connection import SWEEP_SECONDS, Connection, Reply, Slot
+from collector.ingest.http import Request, answer, refusal
+from collector.ingest.intake import Intake, Row, Sender, Taken
+from collector.ingest.messages import Enrolment, JsonPush, decode, frames_of
+from collector.ingest.pace import Pace
+from collector.ingest.repeated import RepeatedHead
+from collector.ingest.senders import Senders
+from collector.log import Log
+from collector.register import Device, Register
+
+MAX_WRONG_TOKENS: Final = 100  # a minute and address
+FORGIVE_SECONDS: Final = 60.0
+JSON_TYPE: Final = b"application/json"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the port did since its start."""
+
+    requests: dict[int, int] = field(default_factory=dict)  # by HTTP status
+    refused: dict[str, int] = field(default_factory=dict)  # pushes, by reason
+    pushes: int = 0
+    values: int = 0
+    bytes: int = 0
+    duplicates: int = 0  # pushes of which nothing was new
+
+    def count(self, status: int, number: int = 1) -> None:
+        """Count answers."""
+        self.requests[status] = self.requests.get(status, 0) + number
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the port is told by the configuration."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    ca: Path
+    interval: float
+    linger: float
+    max_connections: int
+    backlog_bytes: float = 0.0  # a second, of backlogs that come back; 0: as they come
+    listening: socket.socket | None = None  # instead of host and port
+
+
+class Pushed(NamedTuple):
+    """A push whose single row waits to be durable."""
+
+    connection: Connection
+    slot: Slot
+    sender: Sender
+    row: Row
+
+
+Done = Callable[[LogError | None], None]
+
+
+class Port:
+    """Takes requests of agents.
+
+    Attributes:
+        committer: takes records; a request of its own is settled by calling it with the error, or None.
+        connections: those that are open.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        register: Register,
+        senders: Senders,
+        intake: Intake,
+        *,
+        changed: Callable[[], Awaitable[None]],
+        committed: Callable[[bool], None],
+        clock: Callable[[], float],
+        observe: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`changed()` is awaited when the register was changed here, before that is answered; `committed(other)` is
+        called after each group that is durable, `other` says whether it held anything but pushes.
+        """
+        self.counters = Counters()
+        self.committer: Committer[Pushed | Done] = Committer(
+            log, linger=settings.linger, settle=self._settle, observe=observe
+        )
+        self.connections: set[Connection] = set()
+        self._settings = settings
+        self._register = register
+        self._senders = senders
+        self._intake = intake
+        self._changed = changed
+        self._committed = committed
+        self._clock = clock
+        self._pace = Pace(settings.backlog_bytes)
+        self._wrong: dict[str, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._others: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            OSError: the address cannot be used.
+        """
+        settings = self._settings
+        where: dict[str, Any] = {"host": settings.host, "port": settings.port}
+        if settings.listening is not None:
+            where = {"sock": settings.listening}
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self, self._clock, self.connections, settings.max_connections),
+            **where,
+            ssl=settings.tls,
+            backlog=4096,
+        )
+        run, sweep = self.committer.run(), self._sweep()
+        self._tasks = [asyncio.create_task(run), asyncio.create_task(sweep)]
+
+    @property
+    def number(self) -> int:
+        """The port it listens on: the one of the settings, or the one that the system chose for 0."""
+        sockets = self._server.sockets if self._server else ()
+        return int(sockets[0].getsockname()[1]) if sockets else self._settings.port
+
+    def refuse_more(self) -> None:
+        """Cease to listen; those who are connected go on."""
+        if self._server:
+            self._server.close()
+
+    async def stop(self) -> None:
+        """Cease to listen, write and answer what was accepted, close the connections."""
+        self.refuse_more()
+        for task in self._tasks[1:]:
+            task.cancel()
+        self.committer.stop()
+        await asyncio.gather(*self._tasks, *self._others, return_exceptions=True)
+        for connection in list(self.connections):
+            connection.close()
+        if self._server:
+            await self._server.wait_closed()
+
+    async def _sweep(self) -> None:
+        """Close connections whose time is over, and forgive wrong tokens after a minute."""
+        since = 0.0
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for connection in list(self.connections):
+                connection.sweep(SWEEP_SECONDS)
+            since += SWEEP_SECONDS
+            if since >= FORGIVE_SECONDS:
+                since = 0.0
+                self._wrong.clear()
+
+    # Pushes
+
+    def push(self, connection: Connection, slot: Slot, head: RepeatedHead, sent: float | None, body: bytes) -> None:
+        """Take a push whose head is known: nearly all are, and nearly all of them have a single row."""
+        senders = self._senders
+        if head.version != senders.version:
+            head.sender, head.version = senders.find(head.request.token()), senders.version
+        sender = head.sender
+        now = self._clock()
+        if sender is not None and not head.request.encoding and not self.committer.busy:
+            size = len(body)
+            wait = sender.account.allowance.wait(now) or sender.customer.allowance.wait(now)
+            row = None if wait else self._intake.take_row(sender, body, sent=sent, now=now)
+            if row is not None:
+                sender.account.allowance.spend(row.columns)
+                sender.customer.allowance.spend(row.columns)
+                self.counters.bytes += size
+                self.committer.put_one(row.record, Pushed(connection, slot, sender, row))
+                return
+        self.handle(head.request.with_body(sent, body), lambda response: connection.reply(slot, response))
+
+    def handle(self, request: Request, reply: Reply) -> None:
+        """Take any request."""
+
+        def counted(response: bytes) -> None:
+            self.counters.count(int(response[9:12]))
+            reply(response)
+
+        try:
+            if request.path == b"/v1/push" and request.method == b"POST":
+                self._push(request, counted)
+            else:
+                self._other(request, counted)
+        except Refusal as error:
+            reason = error.reason or str(error.status)
+            self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
+            counted(refusal(error, self._clock()))
+
+    def _push(self, request: Request, reply: Reply) -> None:
+        sender = self._sender(request)
+        if self.committer.busy:
+            raise Refusal(429, "the collector is busy", retry_after=self._pace.retry_after(), reason="busy")
+        now = self._clock()
+        self._senders.accounts.check_rate(sender.account, sender.customer, now)
+        body = request.content()
+        if request.content_type.startswith(JSON_TYPE):
+            push = decode(body, JsonPush, limit=wire.MAX_BODY)
+            body = frames_of(push, push.epoch or int(now * 1000))
+        taken = self._intake.take(sender, body, sent=request.sent, now=now)
+        sender.account.allowance.spend(taken.values)
+        sender.customer.allowance.spend(taken.values)
+        self.counters.bytes += len(request.body)
+        self.counters.duplicates += not taken.records
+        pace = self._pace.take(len(body), now) if taken.rows > 1 else 0.0
+        self.committer.put(taken.records, lambda error: self._pushed(error, taken, pace, reply))
+
+    def _pushed(self, error: LogError | None, taken: Taken, pace: float, reply: Reply) -> None:
+        if error is not None:
+            self._intake.take_back(taken)
+            reply(refusal(_not_written(error), self._clock()))
+            return
+        self.counters.pushes += 1
+        self.counters.values += taken.values
+        if pace:
+            reply(answer(200, self._clock(), msgspec.json.encode({"pace": round(pace, 3)})))
+        else:
+            reply(answer(204, self._clock()))
+
+    def _settle(self, waiting: list[Pushed | Done], error: LogError | None) -> None:
+        """Answer all whose records were in a group."""
+        now = self._clock()
+        response = answer(204, now) if error is None else refusal(_not_written(error), now)
+        pushes = values = 0
+        for one in waiting:
+            if not isinstance(one, Pushed):
+                one(error)
+                continue
+            connection, slot, sender, row = one
+            pushes += 1
+            values += row.columns
+            if error is not None:
+                self._intake.take_row_back(sender, row)
+            connection.reply(slot, response)
+        self.counters.count(204 if error is None else 503, pushes)
+        if error is None:
+            self.counters.pushes += pushes
+            self.counters.values += values
+            self._committed(pushes < len(waiting))
+
+    # Other requests
+
+    def _other(self, request: Request, reply: Reply) -> None:
+        match request.method, request.path:
+            case b"POST", b"/v1/enrol":
+                self._later(self._enrol(decode(request.content(), Enrolment), request.peer), reply)
+            case b"POST", b"/v1/retire":
+                self._later(self._retire(self._sender(request).device), reply)
+            case b"GET", b"/v1/ca":
+                pem = self._settings.ca.read_bytes()
+                reply(answer(200, self._clock(), pem, content_type="application/x-pem-file"))
+            case b"GET", (b"/-/ready" | b"/-/healthy"):
+                self._health(request.path, reply)
+            case _, (b"/v1/push" | b"/v1/enrol" | b"/v1/retire" | b"/v1/ca"):
+                raise Refusal(405, "not with this method")
+            case _:
+                raise Refusal(404, "there is nothing here; the pages are on the other port")
+
+    def _health(self, path: bytes, reply: Reply) -> None:
+        """Ready is who can take a push; healthy, who can answer at all."""
+        if path == b"/-/ready" and self.committer.failing:
+            raise Refusal(503, f"the log takes nothing: {self.committer.failing}", retry_after=5)
+        word = b"ready\n" if path == b"/-/ready" else b"healthy\n"
+        reply(answer(200, self._clock(), word, content_type="text/plain"))
+
+    def _sender(self, request: Request) -> Sender:
+        sender = self._senders.find(request.token())
+        if sender is None:
+            self._count_wrong(request.peer)
+            raise Refusal(401, "this token is not known, or no longer")
+        return sender
+
+    def _count_wrong(self, peer: str) -> None:
+        wrong = self._wrong[peer] = self._wrong.get(peer, 0) + 1
+        if wrong > MAX_WRONG_TOKENS:
+            raise Refusal(429, "too many wrong tokens from this address", retry_after=60, reason="wrong_tokens")
+
+    async def _enrol(self, wish: Enrolment, peer: str) -> bytes:
+        try:
+            new = await asyncio.to_thread(
+                self._register.enrol, wish.token, wish.hostname, os=wish.os, kind=wish.kind, now=self._clock()
+            )
+        except PermissionError as error:
+            self._count_wrong(peer)
+            raise Refusal(403, str(error)) from error
+        except RegisterError as error:
+            raise Refusal(409, str(error)) from error
+        await self._changed()
+        content = {"device": new.device.instance, "token": new.token, "interval": self._settings.interval}
+        return answer(201, self._clock(), msgspec.json.encode(content))
+
+    async def _retire(self, device: Device) -> bytes:
+        await asyncio.to_thread(self._register.retire, device.id, self._clock())
+        await self._changed()
+        return answer(204, self._clock())
+
+    def _later(self, work: Coroutine[Any, Any, bytes], reply: Reply) -> None:
+        """Answer a request when work that takes the database is done."""
+
+        async def run() -> None:
+            try:
+                reply(await work)
+            except Refusal as error:
+                reply(refusal(error, self._clock()))
+            except SQLAlchemyError:
+                reply(refusal(Refusal(503, "the database does not answer", retry_after=5), self._clock()))
+
+        task = asyncio.create_task(run())
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+
+def _not_written(error: LogError) -> Refusal:
+    return Refusal(503, str(error), retry_after=5)

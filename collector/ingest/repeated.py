@@ -1,0 +1,81 @@
+"""The head of a push that comes again and again on a connection: recognised by its bytes, not parsed anew.
+
+An agent's pushes differ in their time and their length alone. What stands around those two numbers is compared with
+the head that was parsed before; whatever differs goes to the parser.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from agent import wire
+from collector.ingest.http import Request
+from collector.ingest.intake import Sender
+
+_START: Final = b"POST /v1/push HTTP/1.1\r\n"
+_TIME: Final = re.compile(rb"(?i)\r\nwatchdesk-time:[ \t]*(\d{1,11}\.\d{3})\r\n")
+_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d{1,7})\r\n")
+_SPECIAL: Final = re.compile(rb"(?i)\r\n(?:transfer-encoding|expect|upgrade|connection)[ \t]*:")
+_MAX_HEAD: Final = 2048
+
+
+class Found(NamedTuple):
+    """A push with a head that is known: when it was sent, and where in the data its body is."""
+
+    sent: float | None
+    start: int
+    end: int
+
+
+class RepeatedHead:
+    """What stands around the numbers of a head. `sender` is whose token it bears, as of a `version` of the senders."""
+
+    __slots__ = ("before", "between", "request", "sender", "version", "width")
+
+    def __init__(self, request: Request, before: bytes, between: bytes, width: int) -> None:
+        self.request = request.with_body(None, b"")
+        self.before = before
+        self.between = between  # empty: the head has no time
+        self.width = width  # digits of the time
+        self.sender: Sender | None = None
+        self.version = -1
+
+    @staticmethod
+    def of(data: bytes, request: Request) -> RepeatedHead | None:
+        """Return the head that `data` begins with, which was parsed as `request`; None if it is not of a usual form:
+        a time and after it a length as the last header, or such a length alone.
+        """
+        end = data.find(b"\r\n\r\n", 0, _MAX_HEAD) + 2
+        head = data[:end]
+        length = _LENGTH.search(head)
+        if not head.startswith(_START) or length is None or length.end() != len(head) or _SPECIAL.search(head):
+            return None
+        time = _TIME.search(head)
+        if time is None:
+            return None if request.sent is not None else RepeatedHead(request, data[: length.start(1)], b"", 0)
+        return RepeatedHead(request, data[: time.start(1)], data[time.end(1) : length.start(1)], len(time[1]))
+
+    def find(self, data: bytes, at: int) -> Found | None:
+        """Return the push whose head is here, or None if it is another head, or not whole."""
+        before = self.before
+        if not data.startswith(before, at):
+            return None
+        here = at + len(before)
+        sent = None
+        if self.between:
+            time = data[here : here + self.width]
+            here += self.width
+            if not data.startswith(self.between, here) or not time.replace(b".", b"", 1).isdigit():
+                return None
+            sent = float(time)
+            here += len(self.between)
+        end = data.find(b"\r\n\r\n", here, here + 12)
+        length = data[here:end]
+        if end < 0 or not length.isdigit():
+            return None
+        start = end + 4
+        end = start + int(length)
+        if end > len(data) or end - start > wire.MAX_BODY:
+            return None
+        return Found(sent, start, end)
