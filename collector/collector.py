@@ -32,6 +32,7 @@ from collector.recorder import Recorder
 from collector.register import Register
 from collector.rulefiles import RuleFiles
 from collector.runtime import Runtime
+from collector.tablefiles import TableFiles
 from collector.tally import Tally
 from collector.web import WebServer
 from ticketing.accounts import Accounts
@@ -132,6 +133,7 @@ class Collector:
         except HistoryError as error:
             raise StartError(f"The history cannot be used: {error}.") from error
         self.rule_files = RuleFiles(self.config.rules, self.data, self.pipeline.state.rules)
+        self.table_files = TableFiles(self.config.rules, self.data, self.pipeline.state.tables)
         self.pipeline.start()
         self.recorder.start()
         self.event_keeper.start()
@@ -166,6 +168,7 @@ class Collector:
             await self.ingest.start(self.rule_files.changed())
         except OSError as error:
             raise StartError(_taken(agents.listen, "the agents", error)) from error
+        self.reload_rules()
 
     @property
     def agents_tls(self) -> bool:
@@ -198,6 +201,8 @@ class Collector:
             return f"The log takes nothing: {self.ingest.committer.failing}"
         if self.rule_files.problem:
             return f"The rule files were not loaded: {self.rule_files.problem}"
+        if self.table_files.problem:
+            return f"Thresholds and baselines were not loaded: {self.table_files.problem}"
         return ""
 
     def _committed(self, head: int) -> None:
@@ -217,10 +222,13 @@ class Collector:
             await asyncio.to_thread(self.log.drop, before=needed, keep_bytes=self.config.log.max_bytes)
 
     def reload_rules(self) -> None:
-        """Let the rule files hold as they are now, if they changed and are all right."""
+        """Let rule files, thresholds and baselines hold as they are now, if they changed and are all right."""
         files = self.rule_files.changed()
         if files is not None:
             self.ingest.rules(files)
+        tables = self.table_files.changed()
+        if tables is not None:
+            self.ingest.tables(tables)
 
     async def stop(self) -> None:
         """Answer what was accepted, store what is durable, and end."""

@@ -69,6 +69,8 @@ class RuleSources(_Section, frozen=True):
 
     packs: list[str] | None = None  # null: all of them
     directory: str = "rules"  # *.yml in it are loaded too; relative to the data folder
+    thresholds: str = "thresholds.yml"  # what differs by customer, class or device; relative to the data folder
+    baselines: str = "baselines.yml"  # of what is learned what is usual; without it, what comes with Watchdesk
     snapshot_seconds: float = 60.0
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -111,6 +111,7 @@ class _Parts(Collector):
             state = pipeline.state
             rules = state.engine.rules()
             series = state.fleet.series
+            learned = state.baselines.status()
             failures = Counter({(rule.group, rule.name): rule.failures for rule in rules})
             alive = Counter(
                 (labels.get("class", ""), _word(state.presence.of(device, state.now)))
@@ -131,6 +132,23 @@ class _Parts(Collector):
             "1 if the rule files as they are now are those evaluated.",
             value=0 if files.problem else 1,
         )
+        yield GaugeMetricFamily(
+            "watchdesk_tables_last_reload_successful",
+            "1 if thresholds and baselines as they are now are those that hold.",
+            value=0 if self._collector.table_files.problem else 1,
+        )
+        yield from _learned(learned)
+
+
+def _learned(status: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    series = GaugeMetricFamily("watchdesk_baseline_series", "Series that are learned.", labels=["name"])
+    memory = GaugeMetricFamily("watchdesk_baseline_bytes", "Memory of what was learned.", labels=["name"])
+    refused = CounterMetricFamily("watchdesk_baseline_refused", "Samples of series beyond the limit.", labels=["name"])
+    for name, told in status.items():
+        series.add_metric([name], told["series"])
+        memory.add_metric([name], told["memory"])
+        refused.add_metric([name], told["refused"])
+    yield from (series, memory, refused)
 
     def _outbox(self) -> Iterator[Metric]:
         now = self._collector.clock()

@@ -22,10 +22,12 @@ from collector.log import Record, RecordKind
 from collector.observed import alive, source_of
 from collector.rows import frame_of, samples_of
 from rules.alerts import Transition
+from rules.baseline import Baselines
 from rules.engine import Engine
 from rules.errors import RuleError
 from rules.fleet import Fleet
 from rules.layouts import Layout
+from rules.thresholds import Thresholds
 
 Labels: TypeAlias = dict[str, str]
 Series: TypeAlias = list[tuple[str, Labels]]
@@ -52,6 +54,9 @@ class _Snapshot(msgspec.Struct):
     engine: bytes
     events: list[Dumped] = []
     parts: dict[int, list[int]] = {}
+    tables: dict[str, str] = {}
+    thresholds: bytes = b""
+    baselines: bytes = b""
 
 
 class State:
@@ -80,6 +85,9 @@ class State:
         self.marks: dict[int, Marks] = {}
         self.parts: dict[int, list[int]] = {}
         self.rules: dict[str, str] = {}
+        self.tables: dict[str, str] = {}
+        self.thresholds = Thresholds(self.fleet)
+        self.baselines = Baselines(self.fleet)
         self.unknown_schemas: set[int] = set()
         self.now = 0.0
         self.dropped = 0
@@ -99,9 +107,18 @@ class State:
         elif record.kind == RecordKind.RULES:
             self.rules = msgspec.json.decode(record.body, type=dict[str, str])
             self.engine.load(self.rules)
+        elif record.kind == RecordKind.TABLES:
+            self._take_tables(msgspec.json.decode(record.body, type=dict[str, str]))
         elif record.kind == RecordKind.START:
             self.presence.started(record.received)
         return []
+
+    def _take_tables(self, texts: dict[str, str]) -> None:
+        """Let tables hold; one that did not change goes on undisturbed."""
+        for name, table in (("thresholds", self.thresholds), ("baselines", self.baselines)):
+            if texts.get(name, "") != self.tables.get(name, ""):
+                table.load(texts.get(name, ""), name)
+        self.tables = texts
 
     def _frame(self, record: Record) -> None:
         if record.device not in self.devices:
@@ -172,6 +189,7 @@ class State:
         self.devices[device] = labels
         self.fleet.add_device(device, labels)
         self._own[device] = self._own_layout(device)
+        self.thresholds.device(device)
         self.presence.add(device, now, DEFAULT_INTERVAL)
         return []
 
@@ -196,6 +214,8 @@ class State:
         self.now = now
         self._write_presence(now)
         self._write_events(now)
+        self.thresholds.tick(now)
+        self.baselines.tick(now)
         return self.engine.tick(now)
 
     def _write_events(self, now: float) -> None:
@@ -226,6 +246,9 @@ class State:
             engine=self.engine.dump(),
             events=self.events.dump(),
             parts=self.parts,
+            tables=self.tables,
+            thresholds=self.thresholds.dump(),
+            baselines=self.baselines.dump(),
         )
         data = msgspec.msgpack.encode(snapshot)
         return zlib.crc32(data).to_bytes(4, "little") + data
@@ -244,6 +267,10 @@ class State:
         try:
             self.engine.load(snapshot.rules)
             self.engine.restore(snapshot.engine)
+            self._take_tables(snapshot.tables)
+            if snapshot.thresholds:
+                self.thresholds.restore(snapshot.thresholds)
+                self.baselines.restore(snapshot.baselines)
         except RuleError as error:
             raise ValueError(f"the rules of the snapshot are not usable: {error}") from error
         self.position, self.now, self.rules = snapshot.position, snapshot.now, snapshot.rules

@@ -38,6 +38,13 @@ _ENTRY: Final = frozenset({"name", "expr", "half_life", "weeks", "limit"})
 _WEEK: Final = 604_800.0
 
 
+class _Saved(msgspec.Struct, frozen=True):
+    """What is dumped: when samples are taken next, and what was learned of each baseline."""
+
+    next: float
+    baselines: list[SavedBaseline]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A file of baselines: in which time zone the hours are, and how often samples are taken (seconds)."""
@@ -114,8 +121,9 @@ class Baselines:
             learner = self._learners[spec.name] = Learner(spec, self._fleet, FIRST_OWNER - place)
             if spec.name in self._waiting:
                 learner.restore(self._waiting.pop(spec.name))
+        if former and plan.interval != self._plan.interval:
+            self._next = -math.inf
         self._plan = plan
-        self._next = -math.inf
 
     def tick(self, now: float) -> None:
         """Take a sample of every series, once in an interval."""
@@ -136,20 +144,22 @@ class Baselines:
     def dump(self) -> bytes:
         """What has been learned."""
         waiting = [s for name, s in self._waiting.items() if name not in self._learners]
-        return msgspec.msgpack.encode([*(x.dump() for x in self._learners.values()), *waiting])
+        return msgspec.msgpack.encode(_Saved(self._next, [*(x.dump() for x in self._learners.values()), *waiting]))
 
     def restore(self, data: bytes) -> None:
         """Take over what was dumped, before or after `load`; StateError if it cannot be read."""
         try:
-            saved = msgspec.msgpack.decode(data, type=list[SavedBaseline])
+            saved = msgspec.msgpack.decode(data, type=_Saved)
             sound = all(
-                len(s.learned) == len(s.series) * HOURS * 24 and len(s.hour) == len(s.series) * 24 for s in saved
+                len(s.learned) == len(s.series) * HOURS * 24 and len(s.hour) == len(s.series) * 24
+                for s in saved.baselines
             )
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StateError(f"what baselines learned cannot be read: {error}") from None
         if not sound:
             raise StateError("what baselines learned is damaged")
-        for one in saved:
+        self._next = saved.next
+        for one in saved.baselines:
             learner = self._learners.get(one.name)
             if learner is None:
                 self._waiting[one.name] = one

@@ -15,20 +15,23 @@ join it on `instance`. A device that no line fits has no such series.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from rules import document, fields
-from rules.errors import TableError
+from rules.errors import StateError, TableError
 from rules.fields import LABEL_NAME, Faults
 from rules.fleet import Fleet
 
 METRIC: Final = "watchdesk_threshold"
 SOURCE: Final = "thresholds"
+_AT_ONCE: Final = 500  # devices that are gone through in a tick
 REFRESH: Final = 60.0  # seconds; well within the lookback, after which a value is no longer current
 
 _TARGETS: Final = {"customer": "customer", "class": "class", "site": "site", "role": "role", "device": "instance"}
@@ -114,51 +117,87 @@ def _unlike(lines: list[Line], faults: Faults) -> None:
         seen.setdefault(key, line.line)
 
 
+class SavedThresholds(msgspec.Struct, frozen=True):
+    """What is still to be written, as it is dumped: devices to look at, and (when, device) of those that bear some."""
+
+    waiting: list[int]
+    written: list[tuple[float, int]]
+
+
 class Thresholds:
-    """Writes the thresholds of every device into the fleet, at once where something changed, else once a minute."""
+    """Writes the thresholds of every device into the fleet: at once for one that joins or changes, else once a minute.
+
+    After a new table devices are gone through some at a time, so that no tick waits for thousands of them; each keeps
+    what it has until its turn.
+    """
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._table = Table([])
-        self._written: dict[int, float] = {}  # device: when it was last written
-        self._bearing: set[int] = set()  # devices that have a series
-        self._changed: set[int] = set()
-        self._next = float("-inf")
+        self._joined: dict[int, None] = {}
+        self._waiting: dict[int, None] = {}
+        self._written: deque[tuple[float, int]] = deque()  # the oldest first; a device may be there twice
+        self._last: dict[int, float] = {}  # when each device that bears thresholds was last written
 
     def load(self, text: str, file: str) -> None:
         """Take a table in place of the former one; on TableError it stays."""
         self._table = parse(text, file)
-        self._changed = set(self._fleet.devices)
+        self._waiting |= dict.fromkeys(number for number in self._fleet.devices if number >= 0)
 
     def device(self, number: int) -> None:
         """Note that a device has joined or changed its labels."""
-        self._changed.add(number)
+        self._joined[number] = None
 
     def tick(self, now: float) -> None:
         """Write what is due; call it before the engine's tick."""
-        if now >= self._next:
-            self._next = now + REFRESH
-            self._changed |= {number for number in self._fleet.devices if number >= 0}
-        for number in self._due():
+        joined, self._joined = self._joined, {}
+        for number in joined:
+            self._waiting.pop(number, None)
             self._write(number, now)
-        self._changed.clear()
+        for number in list(islice(self._waiting, _AT_ONCE)):
+            del self._waiting[number]
+            self._write(number, now)
+        for _ in range(_AT_ONCE):
+            if not self._written or self._written[0][0] > now - REFRESH:
+                break
+            when, number = self._written.popleft()
+            if self._last.get(number) == when:
+                self._write(number, now)
 
-    def _due(self) -> Iterator[int]:
-        self._bearing &= self._fleet.devices.keys()
-        return (number for number in sorted(self._changed) if number in self._fleet.devices)
+    def dump(self) -> bytes:
+        """What is still to be written."""
+        written = [(when, number) for when, number in self._written if self._last.get(number) == when]
+        return msgspec.msgpack.encode(SavedThresholds([*self._joined, *self._waiting], written))
+
+    def restore(self, data: bytes) -> None:
+        """Take over what was dumped, with the same table loaded; StateError if it cannot be read."""
+        try:
+            saved = msgspec.msgpack.decode(data, type=SavedThresholds)
+        except msgspec.MsgspecError as error:
+            raise StateError(f"the state of thresholds cannot be read: {error}") from None
+        self._waiting = dict.fromkeys(saved.waiting)
+        self._written = deque(saved.written)
+        self._last = {number: when for when, number in saved.written}
 
     def _write(self, number: int, now: float) -> None:
-        values = self._table.of(self._fleet.devices[number].labels)
-        if not values and number not in self._bearing:
+        device = self._fleet.devices.get(number)
+        if device is None:
+            self._last.pop(number, None)
+            return
+        values = self._table.of(device.labels)
+        if not values and number not in self._last:
             return
         # What it had and has no longer must be told once, as a series without a value.
         keys = sorted(values) or [("", "")]
         series = [(METRIC, {"name": name, "severity": severity}) for name, severity in keys]
         schema = zlib.crc32(repr(keys).encode("utf-8", "surrogatepass")) - (1 << 40)
         layout = self._fleet.layout(number, schema, series, source=SOURCE)
-        row = np.array([[values.get(key, np.nan) for key in keys]])
-        self._fleet.append(layout, np.array([now]), row)
-        (self._bearing.add if values else self._bearing.discard)(number)
+        self._fleet.append(layout, np.array([now]), np.array([[values.get(key, np.nan) for key in keys]]))
+        if values:
+            self._last[number] = now
+            self._written.append((now, number))
+        else:
+            del self._last[number]
 
 
 def counts(table: Table, devices: Mapping[str, Mapping[str, str]]) -> Counter[str]:

@@ -81,6 +81,10 @@ class IngestServer:
         """Let these rule files hold from here on."""
         self.spine.rules(files)
 
+    def tables(self, texts: dict[str, str]) -> None:
+        """Let these thresholds and baselines hold from here on."""
+        self.spine.tables(texts)
+
     def _after_commit(self, other: bool) -> None:
         """Tell the consumers; of pushes alone only when many wait, for a tick soon follows them."""
         head = self.log.head

@@ -75,6 +75,10 @@ class Spine:
         """Let these rule files hold from here on."""
         self._write(RecordKind.RULES, msgspec.json.encode(files))
 
+    def tables(self, texts: dict[str, str]) -> None:
+        """Let these thresholds and baselines hold from here on."""
+        self._write(RecordKind.TABLES, msgspec.json.encode(texts))
+
     async def reload(self) -> None:
         """Read the register again, and put what changed into the log; it is there when this returns."""
         async with self._reloading:  # or an older reading, come late, would announce a device that was just retired

@@ -28,6 +28,7 @@ class RecordKind(IntEnum):
     DEVICE = 3  # JSON: the target labels of `device`; null when it was retired
     RULES = 4  # JSON: file name → text of the rule files that hold from here on
     START = 5  # empty: the collector began to listen
+    TABLES = 7  # JSON: "thresholds" and "baselines" → text of those files, which hold from here on
 
 
 class Record(NamedTuple):

@@ -116,7 +116,7 @@ def test_the_documentation_lists_each_metric() -> None:
 def test_the_documentation_lists_each_alert_and_diagnosis() -> None:
     text = DOCS.read_text(encoding="utf-8")
     for rule in alerts():
-        rows = [row for row in text.splitlines() if re.match(rf"\| [\d, ]+ \| {rule.alert} \|", row)]
+        rows = [row for row in text.splitlines() if re.match(rf"\| [\d, –]+ \| {rule.alert} \|", row)]
         assert rows, name(rule)
         assert any(rule.severity in row for row in rows), name(rule)
         assert f"| `{rule.annotations['diagnosis']}` |" in text
