@@ -139,17 +139,6 @@ class _Parts(Collector):
         )
         yield from _learned(learned)
 
-
-def _learned(status: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
-    series = GaugeMetricFamily("watchdesk_baseline_series", "Series that are learned.", labels=["name"])
-    memory = GaugeMetricFamily("watchdesk_baseline_bytes", "Memory of what was learned.", labels=["name"])
-    refused = CounterMetricFamily("watchdesk_baseline_refused", "Samples of series beyond the limit.", labels=["name"])
-    for name, told in status.items():
-        series.add_metric([name], told["series"])
-        memory.add_metric([name], told["memory"])
-        refused.add_metric([name], told["refused"])
-    yield from (series, memory, refused)
-
     def _outbox(self) -> Iterator[Metric]:
         now = self._collector.clock()
         try:
@@ -168,6 +157,17 @@ def _learned(status: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
             oldest.add_metric([recipient], 0.0 if standing.oldest is None else now - standing.oldest)
         yield counts
         yield oldest
+
+
+def _learned(status: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    series = GaugeMetricFamily("watchdesk_baseline_series", "Series that are learned.", labels=["name"])
+    memory = GaugeMetricFamily("watchdesk_baseline_bytes", "Memory of what was learned.", labels=["name"])
+    refused = CounterMetricFamily("watchdesk_baseline_refused", "Samples of series beyond the limit.", labels=["name"])
+    for name, told in status.items():
+        series.add_metric([name], told["series"])
+        memory.add_metric([name], told["memory"])
+        refused.add_metric([name], told["refused"])
+    yield from (series, memory, refused)
 
 
 class _Incidents(Collector):
