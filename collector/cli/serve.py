@@ -16,6 +16,7 @@ from collector.cli.context import Context, pass_context
 from collector.collector import Collector
 from collector.config import Config, with_ports
 from collector.errors import CollectorError
+from collector.tuning import calm_collector
 from collector.up import Up
 
 
@@ -93,6 +94,7 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
         threading.excepthook = end
         await work(stop)
 
+    calm_collector()
     if sys.platform == "win32":
         asyncio.run(main())
     else:
