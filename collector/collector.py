@@ -37,7 +37,6 @@ from collector.tally import Tally
 from collector.web import WebServer
 from ticketing.accounts import Accounts
 from ticketing.errors import SettingsError, Unavailable
-from ticketing.outbox.box import Outbox
 from ticketing.outbox.routing import Router
 from ticketing.outbox.sender import Sender, Surroundings
 from ticketing.store import Store
@@ -104,7 +103,7 @@ class Collector:
         self.pki = pki.prepare(self.data / "pki", list(dict.fromkeys(names)), now)
         engine = open_database(self.config.database_url(self.data))
         self.store = Store(engine, router=Router(self.config.notifications))
-        self.register, self.accounts, self.outbox = Register(engine), Accounts(engine), Outbox(engine)
+        self.register, self.accounts = Register(engine), Accounts(engine)
         self.tally = Tally(engine)
         self.event_store = EventStore(engine)
         try:
@@ -190,7 +189,7 @@ class Collector:
     def _start_sender(self) -> None:
         surroundings = Surroundings(self.clock, random.random, self.data)
         try:
-            self.sender = Sender(self.store, self.outbox, self.web.sources, self.config.notifications, surroundings)
+            self.sender = Sender(self.store, self.web.sources, self.config.notifications, surroundings)
         except SettingsError as error:
             raise StartError(f"Notifications: {error}.") from error
         self.sender.start()

@@ -142,7 +142,7 @@ class _Parts(Collector):
     def _outbox(self) -> Iterator[Metric]:
         now = self._collector.clock()
         try:
-            standings = self._collector.outbox.standings(now)
+            standings = self._collector.store.outbox.standings(now)
         except Unavailable:
             return
         counts = GaugeMetricFamily(

@@ -68,7 +68,11 @@ class Evidence:
 
 def gather(store: Store, sources: Sources, scope: Scope, incident: Incident) -> Evidence:
     """Return what is known about an incident; everything is of its own customer and in the scope."""
-    graph = sources.graph(scope, incident)
+    return weigh(store, sources, scope, incident, sources.graph(scope, incident))
+
+
+def weigh(store: Store, sources: Sources, scope: Scope, incident: Incident, graph: Graph | None) -> Evidence:
+    """Return what `gather` does, with a graph that is there already."""
     changes, events = _happened(sources, scope, incident)
     found = Evidence(
         unit=unit_of(incident.annotations),

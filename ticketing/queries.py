@@ -33,6 +33,7 @@ class Filter:
 
     states: frozenset[State] = UNRESOLVED
     priority: int | None = None
+    severity: str | None = None
     customer: str | None = None
     site: str | None = None
     device: str | None = None
@@ -180,6 +181,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         column == value
         for column, value in (
             (columns.priority, wanted.priority),
+            (columns.severity, wanted.severity),
             (columns.customer, wanted.customer),
             (columns.site, wanted.site),
             (columns.device, wanted.device),

@@ -12,12 +12,14 @@ from typing import TypeVar
 import sqlalchemy
 from sqlalchemy import Connection
 
-from ticketing import clean, queries
+from ticketing import clean, figures, queries
 from ticketing.alert import Alert
 from ticketing.database import reading
 from ticketing.decide import DEFAULT, Policy
+from ticketing.figures import RuleFigures as RuleFigures
 from ticketing.incident import Incident, TimelineEntry
 from ticketing.key import key
+from ticketing.outbox.box import Outbox
 from ticketing.outbox.routing import NOBODY, Router
 from ticketing.queries import Counts as Counts  # the pages take these from here
 from ticketing.queries import Filter as Filter
@@ -39,6 +41,7 @@ class Store:
         self._reads = reading(engine)
         self._policy = policy
         self._router = router
+        self.outbox = Outbox(engine)
 
     # What the collector writes.
 
@@ -133,6 +136,10 @@ class Store:
     def neighbours(self, scope: Scope, incident: Incident, limit: int = 5) -> list[Incident]:
         """Return the unresolved incidents of the same rule on the same customer's other devices, the newest first."""
         return self._read(lambda connection: queries.neighbours(connection, scope, incident, limit))
+
+    def rule_figures(self, scope: Scope, since: float) -> list[RuleFigures]:
+        """Return what became of each rule's incidents opened since then (Unix seconds), the noisiest rule first."""
+        return self._read(lambda connection: figures.of_rules(connection, scope, since))
 
     def changes(self, scope: Scope, since: int, limit: int = 1000) -> list[TimelineEntry]:
         """Return the entries of all incidents after the entry `since`, in the order in which they were committed."""

@@ -17,7 +17,6 @@ from collector.database import open_database
 from collector.errors import StartError
 from collector.register import Register
 from ticketing.accounts import Accounts
-from ticketing.outbox.box import Outbox
 from ticketing.outbox.routing import Router
 from ticketing.store import Store
 
@@ -54,11 +53,6 @@ class Context:
     def store(self) -> Store:
         """The incidents."""
         return Store(self.database, router=Router(self.config.notifications))
-
-    @cached_property
-    def outbox(self) -> Outbox:
-        """What is to be told to others."""
-        return Outbox(self.database)
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -33,7 +33,7 @@ def outbox() -> None:
 @pass_context
 def show(context: Context, state: str | None, limit: int, as_json: bool) -> None:
     """Show deliveries, the newest first."""
-    found = context.outbox.deliveries(EVERYTHING, state or "", limit)
+    found = context.store.outbox.deliveries(EVERYTHING, state or "", limit)
     if as_json:
         for delivery in found:
             show_json(_record(delivery))
@@ -48,7 +48,7 @@ def show(context: Context, state: str | None, limit: int, as_json: bool) -> None
 @pass_context
 def retry(context: Context, ids: tuple[int, ...], everything: bool) -> None:
     """Try deliveries at once: the running collector sends them within seconds."""
-    done = context.outbox.retry(_chosen(ids, everything), time.time())
+    done = context.store.outbox.retry(_chosen(ids, everything), time.time())
     click.echo(f"{done} will be tried again.")
 
 
@@ -58,7 +58,7 @@ def retry(context: Context, ids: tuple[int, ...], everything: bool) -> None:
 @pass_context
 def drop(context: Context, ids: tuple[int, ...], everything: bool) -> None:
     """Give deliveries up: they are never sent."""
-    done = context.outbox.drop(_chosen(ids, everything), time.time())
+    done = context.store.outbox.drop(_chosen(ids, everything), time.time())
     click.echo(f"{done} will not be sent.")
 
 

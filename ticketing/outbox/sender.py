@@ -117,10 +117,8 @@ def backoff(attempts: int, random: float) -> float:
 class Sender:
     """Runs a lane for each recipient of the configuration."""
 
-    def __init__(
-        self, store: Store, outbox: Outbox, sources: Sources, settings: Notifications, surroundings: Surroundings
-    ) -> None:
-        self._outbox = outbox
+    def __init__(self, store: Store, sources: Sources, settings: Notifications, surroundings: Surroundings) -> None:
+        self._outbox = store.outbox
         self._settings = settings
         self._clock = surroundings.clock
         self._stopping = threading.Event()
@@ -131,7 +129,7 @@ class Sender:
             lane = Lane(
                 recipient,
                 transport,
-                outbox,
+                store.outbox,
                 partial(message, store, sources, settings, recipient),
                 settings.give_up_hours * 3600,
                 surroundings,

@@ -6,6 +6,7 @@ from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
+from ticketing import evidence
 from ticketing.incident import to_json
 from ticketing.store import Order
 from ticketing.web.desk import Desk
@@ -30,7 +31,7 @@ def incidents(desk: Desk, visit: Visit) -> Response:
 
 
 def incident(desk: Desk, visit: Visit) -> Response:
-    """Return one incident with its timeline."""
+    """Return one incident with its evidence and timeline."""
     number = visit.number("incident")
     found = desk.store.incident(visit.scope, number)
     entries = desk.store.timeline(visit.scope, number)
@@ -41,4 +42,5 @@ def incident(desk: Desk, visit: Visit) -> Response:
         for one in entries
         if visit.staff or not one.internal
     ]
-    return JSONResponse({**to_json(found), "timeline": told})
+    known = evidence.to_json(evidence.gather(desk.store, desk.sources, visit.scope, found))
+    return JSONResponse({**to_json(found), "evidence": known, "timeline": told})

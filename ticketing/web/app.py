@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from ticketing.accounts import Accounts
 from ticketing.store import Store
-from ticketing.web import api, devices, incident, queue, session
+from ticketing.web import api, devices, incident, mailbox, queue, rules, session
 from ticketing.web.desk import Desk, Handler, page
 from ticketing.web.errors import Missing
 from ticketing.web.events import events
@@ -31,6 +31,10 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/devices/{device}/events", devices.events),
     ("GET", "/api/incidents", api.incidents),
     ("GET", "/api/incidents/{incident}", api.incident),
+    ("GET", "/incidents.csv", rules.export),
+    ("GET", "/rules", rules.figures),
+    ("GET", "/outbox", mailbox.show),
+    ("POST", "/outbox/{delivery}/{what}", mailbox.act),
     ("POST", "/logout", session.logout),
     ("POST", "/preferences", session.preferences),
 )

@@ -26,7 +26,7 @@ _OF_CUSTOMERS: Final = frozenset({Deed.COMMENT})
 
 
 class Incomplete(Exception):
-    """A form without what it needs: `text` or `reason` is missing, or the text is too long."""
+    """A form without what it needs: `text` or `number` is missing, or the text is too `long`."""
 
 
 def possible(incident: Incident, visit: Visit) -> frozenset[str]:
@@ -71,9 +71,19 @@ def _act(deed: Deed, text: str, visit: Visit) -> Act:
         case Deed.RESUME:
             return Resume()
         case Deed.RESOLVE:
-            return Resolve(Cause(visit.form.get("cause", "")), text=text)
+            return Resolve(Cause(visit.form.get("cause", "")), text=_duplicate_of(visit) or text)
         case Deed.REOPEN:
             return Reopen(text)
+
+
+def _duplicate_of(visit: Visit) -> str:
+    """Return the words for the incident that this one repeats, "" if the form names none. Raises Incomplete."""
+    number = visit.form.get("of", "").strip().upper().removeprefix("INC-")
+    if not number:
+        return ""
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise Incomplete("number")
+    return f"INC-{number}"
 
 
 def version(act: Act, visit: Visit) -> int | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import RedirectResponse, Response
 
 from ticketing.errors import Conflict, Refused
+from ticketing.evidence import threshold_of, unit_of, weigh
 from ticketing.incident import Cause, Incident, PendingReason
 from ticketing.web import deeds
 from ticketing.web.desk import Desk
@@ -60,6 +60,7 @@ def _page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "", det
     if graph is not None and threshold is not None:
         graph = replace(graph, threshold=threshold)  # of the newest alert, also where a rule has several
     device = desk.sources.find(visit.scope, incident.customer, incident.site, incident.device)
+    found = weigh(desk.store, desk.sources, visit.scope, incident, graph)
     health = desk.sources.health(visit.scope, [device.id]) if device else {}
     return desk.pages.page(
         visit,
@@ -80,7 +81,7 @@ def _page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "", det
         readings=health.get(device.id, ()) if device else (),
         parent=desk.store.incident(visit.scope, incident.parent) if incident.parent else None,
         members=[one for one in (desk.store.incident(visit.scope, m) for m in incident.members[:20]) if one],
-        earlier=desk.store.earlier(visit.scope, number, limit=5),
+        evidence=found,
         deeds=deeds.possible(incident, visit),
         reasons=PendingReason,
         causes=Cause,
@@ -102,19 +103,3 @@ def _plots(graph: Graph | None, incident: Incident, visit: Visit, desk: Desk) ->
         for name, width in _WIDTHS.items()
     }
     return {name: plot for name, plot in laid.items() if plot is not None}
-
-
-def unit_of(annotations: Mapping[str, str]) -> str:
-    """Return the unit of an alert's value, from its rule's annotation."""
-    unit = annotations.get("value_unit", "")
-    return {"percent": "%", "bytes": "B", "seconds": "s", "celsius": "°C"}.get(unit, unit)
-
-
-def threshold_of(annotations: Mapping[str, str]) -> float | None:
-    """Return the number that an alert's value passed, if its rule's annotation has one."""
-    text: Any = annotations.get("threshold", "")
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ticketing.evidence import finite_points, slope
 from ticketing.web.sources import Graph
 
 _TIME_STEPS = (10, 30, 60, 300, 600, 1800, 3600, 10800, 21600, 43200, 86400, 604800)
 _MOST = 1e300  # beyond this the arithmetic of a scale overflows; such a value is a gap
-_FEWEST = 5  # points that a rate needs
 _TOP, _BOTTOM, _LEFT = 22.0, 20.0, 4.0
 
 
@@ -109,20 +109,8 @@ def lay_out(
 
 
 def rate(graph: Graph) -> float | None:
-    """Return how much the value changes in an hour by its last fifth (least squares); None if it hardly moves."""
-    points = [(t, v) for t, v in zip(graph.times, graph.values, strict=True) if math.isfinite(t) and abs(v) <= _MOST]
-    if len(points) < _FEWEST:
-        return None
-    since = points[-1][0] - (points[-1][0] - points[0][0]) / 5
-    recent = [point for point in points if point[0] >= since]
-    middle, mean = (sum(column) / len(recent) for column in zip(*recent, strict=True))
-    spread = sum((t - middle) ** 2 for t, _ in recent)
-    if len(recent) < _FEWEST or spread == 0:
-        return None
-    slope = sum((t - middle) * (v - mean) for t, v in recent) / spread
-    values = [v for _, v in points]
-    moved = abs(slope) * (recent[-1][0] - recent[0][0])
-    return slope * 3600 if moved > 0.05 * (max(values) - min(values)) else None
+    """Return how much the value changes in an hour; None if it hardly moves."""
+    return slope(finite_points(graph.times, graph.values))
 
 
 def _span(moments: Sequence[tuple[str, float]], x: Scale) -> tuple[float, float] | None:

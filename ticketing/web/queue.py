@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ticketing.incident import UNRESOLVED, State
+from ticketing.incident import UNRESOLVED, Severity, State
 from ticketing.store import Filter, Order
 from ticketing.web.desk import Desk
 from ticketing.web.visit import Visit
@@ -26,6 +26,7 @@ class Wanted:
 
     show: str = "open"  # open|mine|resolved|all
     priority: int | None = None
+    severity: str = ""
     customer: str = ""
     site: str = ""
     text: str = ""
@@ -34,13 +35,14 @@ class Wanted:
     @property
     def narrowed(self) -> bool:
         """Tell whether less than the whole tab is wanted."""
-        return bool(self.priority or self.customer or self.site or self.text)
+        return bool(self.priority or self.severity or self.customer or self.site or self.text)
 
     def link(self, *, show: str = "", after: str = "", clear: bool = False) -> str:
         """Return the address of the queue with this filter, in another tab, further on, or without its filters."""
         fields: dict[str, str | int | None] = {"show": show or self.show}
         if not clear:
-            fields |= {"priority": self.priority, "customer": self.customer, "site": self.site, "q": self.text}
+            fields |= {"priority": self.priority, "severity": self.severity}
+            fields |= {"customer": self.customer, "site": self.site, "q": self.text}
         fields["after"] = after
         given = {name: value for name, value in fields.items() if value and (name, value) != ("show", "open")}
         return "/?" + urllib.parse.urlencode(given) if given else "/"
@@ -50,6 +52,7 @@ class Wanted:
         return Filter(
             states=_SHOWN[self.show],
             priority=self.priority,
+            severity=self.severity or None,
             customer=self.customer or None,
             site=self.site or None,
             owner=viewer if self.show == "mine" else None,
@@ -59,9 +62,10 @@ class Wanted:
 
 def read_wanted(query: Mapping[str, str]) -> Wanted:
     """Return what a query string asks for."""
-    show, priority = query.get("show", "open"), query.get("priority", "")
+    show, priority, severity = (query.get(name, "") for name in ("show", "priority", "severity"))
     return Wanted(
         show=show if show in _SHOWN else "open",
+        severity=severity if severity in set(Severity) else "",
         priority=int(priority) if priority in {"1", "2", "3", "4"} else None,
         customer=query.get("customer", "")[:64],
         site=query.get("site", "")[:64],

@@ -18,7 +18,6 @@ from tests.ticketing.alerts import T, alert
 from tests.ticketing.web.world import Fleet
 from ticketing.alert import Alert
 from ticketing.errors import Unavailable
-from ticketing.outbox.box import Outbox
 from ticketing.outbox.compose import message
 from ticketing.outbox.opening import open_transport
 from ticketing.outbox.routing import Router
@@ -44,7 +43,7 @@ class Post:
 
     def __post_init__(self) -> None:
         self.store = Store(self.engine, router=Router(self.settings))
-        self.outbox = Outbox(self.engine)
+        self.outbox = self.store.outbox
         around = Surroundings(lambda: self.now, lambda: 1.0, self.folder)
         for index, recipient in enumerate(self.settings.recipients):
             self.lanes[recipient.name] = Lane(
@@ -252,9 +251,9 @@ def test_a_recipient_that_is_away_delays_nobody_else_and_no_incident(
         more = {"name": "dumb", "kind": "email", "settings": {**mail, "security": "none", "timeout": 30}}
         given = {**given, "recipients": [*given["recipients"], more], "routes": [{"to": ["noc", "noc1", "dumb"]}]}
         made = msgspec.convert(given, Notifications)
-        store, outbox = Store(engine, router=Router(made)), Outbox(engine)
+        store = Store(engine, router=Router(made))
         now = threading.Event()
-        sender = Sender(store, outbox, Fleet(), made, Surroundings(lambda: T, lambda: 0.0, tmp_path))
+        sender = Sender(store, Fleet(), made, Surroundings(lambda: T, lambda: 0.0, tmp_path))
         sender.start()
         for number in range(20):
             store.apply([alert(mount=f"/{number}")], consumer="test", position=number + 1, now=T)
