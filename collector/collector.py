@@ -27,11 +27,15 @@ from collector.ingest.senders import Senders
 from collector.ingest.server import IngestServer, Settings
 from collector.log import Log
 from collector.metrics import Metrics
+from collector.observed import Observer
 from collector.pipeline import CONSUMER, Pipeline
+from collector.reach.service import ReachService
 from collector.recorder import Recorder
 from collector.register import Register
 from collector.rulefiles import RuleFiles
 from collector.runtime import Runtime
+from collector.snmp.errors import SnmpError
+from collector.snmp.service import SnmpService
 from collector.tablefiles import TableFiles
 from collector.tally import Tally
 from collector.web import WebServer
@@ -77,6 +81,7 @@ class Collector:
         self._open_stores()
         await self._start_pipeline()
         await self._start_ingest()
+        await self._start_watching()
         await self._start_web(web_socket)
         self._start_sender()
         self._tasks.append(asyncio.create_task(self._housekeeping()))
@@ -101,7 +106,7 @@ class Collector:
         names = [*pki.local_names(), *self.config.agents.names, *self.config.web.names]
         names += [address(listen)[0] for listen in (self.config.agents.listen, self.config.web.listen)]
         self.pki = pki.prepare(self.data / "pki", list(dict.fromkeys(names)), now)
-        engine = open_database(self.config.database_url(self.data))
+        engine = self.engine = open_database(self.config.database_url(self.data))
         self.store = Store(engine, router=Router(self.config.notifications))
         self.register, self.accounts = Register(engine), Accounts(engine)
         self.tally = Tally(engine)
@@ -169,6 +174,27 @@ class Collector:
             raise StartError(_taken(agents.listen, "the agents", error)) from error
         self.reload_rules()
 
+    async def _start_watching(self) -> None:
+        """Begin to look at the devices that have no agent."""
+        observer = Observer(self.ingest.observe, self.intake.schemas, self.clock)
+        try:
+            self.snmp = SnmpService(
+                self.config.snmp,
+                self.data,
+                self.engine,
+                self.register,
+                observer,
+                clock=self.clock,
+                rules=lambda: self.rule_files.current,
+            )
+        except SnmpError as error:
+            raise StartError(str(error)) from error
+        await self.snmp.start()
+        self.reach = ReachService(
+            self.config.reach, self.register, observer, clock=self.clock, back=self.snmp.poller.hurry
+        )
+        await self.reach.start()
+
     @property
     def agents_tls(self) -> bool:
         """Whether agents speak TLS: always, where others can listen in."""
@@ -235,6 +261,8 @@ class Collector:
             task.cancel()
         await asyncio.to_thread(self.sender.stop)
         await self.web.stop()
+        await self.reach.stop()
+        await self.snmp.stop()
         await self.ingest.stop()
         await asyncio.to_thread(self.pipeline.stop)
         await asyncio.to_thread(self.recorder.stop)

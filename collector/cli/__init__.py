@@ -48,6 +48,7 @@ def main() -> None:
         outbox,
         rulebook,
         serve,
+        snmp,
         tokens,
         users,
     )
@@ -59,6 +60,7 @@ def main() -> None:
         outbox,
         events,
         devices,
+        snmp,
         tokens,
         users,
         rulebook,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from collector.cli.context import Context, show_json, show_table, when
 from collector.errors import RegisterError
 from collector.register import Device, book
+from collector.register.sites import slug
 
 
 def register(group: click.Group) -> None:
@@ -45,6 +47,29 @@ def devices(click_context: click.Context, retired: bool, as_json: bool) -> None:
 def retire(context: Context, instance: str) -> None:
     """Take a device out of the register (host.site.customer): its token is refused from now on."""
     context.register.retire(_found(context, instance).id, time.time())
+
+
+@devices.command()
+@click.argument("name")
+@click.option("--customer", required=True)
+@click.option("--site", required=True)
+@click.option("--class", "kind", type=click.Choice(book.CLASSES), default="network", show_default=True)
+@click.option("--role", default="")
+@click.option("--address", required=True, help="The IP address or host name at which it is polled.")
+@click.option("--port", type=click.IntRange(1, 65535), default=161, show_default=True, help="Of its SNMP agent.")
+@click.option("--tcp", multiple=True, type=click.IntRange(1, 65535), help="A TCP port to watch, or several.")
+@click.option("--no-snmp", is_flag=True, help="Only see whether it can be reached.")
+@click.pass_obj
+def add(context: Context, /, name: str, customer: str, site: str, **how: Any) -> None:
+    """Put a device without an agent into the register: a switch, a UPS, a printer. It is polled at its address."""
+    instance = f"{slug(name)}.{slug(site)}.{slug(customer)}"
+    if context.register.device_by_instance(instance) is not None:
+        raise RegisterError(f"There is a device {instance} in the register already.")
+    polling = {"port": how["port"], "tcp": list(how["tcp"]), "snmp": not how["no_snmp"]}
+    entry = {"class": how["kind"], "role": how["role"], "address": how["address"], "polling": polling}
+    text = msgspec.json.encode({"devices": {instance: entry}}).decode()
+    context.register.take_over(book.load(text, "the options"), time.time())
+    click.echo(instance)
 
 
 @devices.command("import")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from collector.errors import LogError
 from collector.ingest.intake import Intake
 from collector.ingest.port import Port, Settings
 from collector.ingest.senders import Senders
@@ -36,6 +37,7 @@ class IngestServer:
         the time of each sync.
         """
         self.log = log
+        self._intake = intake
         self._told = log.head
         self._pushes = 0
         self._committed = committed
@@ -84,6 +86,18 @@ class IngestServer:
     def tables(self, texts: dict[str, str]) -> None:
         """Let these thresholds and baselines hold from here on."""
         self.spine.tables(texts)
+
+    def observe(self, records: list[bytes], schemas: Mapping[int, int]) -> None:
+        """Queue what the collector itself saw of devices; `schemas` are those among it, with their columns."""
+
+        def done(error: LogError | None) -> None:
+            if error is None:
+                self.spine.data_waits()
+            for schema in schemas if error else ():
+                self._intake.schemas.pop(schema, None)
+
+        self._intake.schemas.update(schemas)
+        self.committer.put(records, done)
 
     def _after_commit(self, other: bool) -> None:
         """Tell the consumers; of pushes alone only when many wait, for a tick soon follows them."""

@@ -10,7 +10,7 @@ import bisect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from collector.snmp import ber, oid, pdu
 
@@ -64,6 +64,7 @@ class Device(asyncio.DatagramProtocol):
         self.silent = False
         self.respond: Callable[[Device, int, int, int, int, list[bytes]], Iterable[bytes]] = Device.honest
         self.version = 1
+        self.last = ("", 0)
         self.change(objects)
 
     def change(self, objects: dict[str, bytes]) -> None:
@@ -74,8 +75,7 @@ class Device(asyncio.DatagramProtocol):
         self.objects = dict(objects)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -84,6 +84,7 @@ class Device(asyncio.DatagramProtocol):
         return str(host), int(port)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.last = addr
         start, end = ber.expect(data, 0, len(data), ber.SEQUENCE)
         self.version, at = ber.read_integer(data, start, end)
         first, at = ber.expect(data, at, end, ber.OCTETS)

@@ -1,0 +1,1 @@
+"""Reachability: ICMP to many devices from one socket, and TCP."""
