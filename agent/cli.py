@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     uninstall = _command(commands, "uninstall", "retire this machine at the collector and remove the agent's state")
     uninstall.add_argument("--force", action="store_true", help="remove the state though the collector is not reached")
 
+    service = _command(commands, "service", "install or remove the system's service that runs the agent (as root)")
+    service.add_argument("deed", metavar="install|remove", choices=("install", "remove"))
+
     completion = _command(commands, "completion", "print a completion script for a shell")
     completion.add_argument("shell", choices=SHELLS)
     return top
@@ -142,12 +145,16 @@ def probe_command(state: State, chosen: argparse.Namespace) -> int:
 
 def uninstall_command(state: State, chosen: argparse.Namespace) -> int:
     """Retire the device and remove the state."""
+    from agent import service
     from agent.enrolment import retire
     from agent.start import proxy_of, read_config
 
     if not os.path.isdir(state.directory):
         say(f"There is nothing in {state.directory}.")
         return 0
+    ours = _is_root() and service.by_script()
+    if ours:
+        service.carry_out(service.stop())
     if state.running() is not None:
         raise StateError(f"an agent is running with {state.directory}; stop it before uninstalling")
     if state.read("token"):
@@ -160,7 +167,9 @@ def uninstall_command(state: State, chosen: argparse.Namespace) -> int:
                 ) from error
             print(f"watchdesk-agent: the collector was not told: {error}", file=sys.stderr)  # noqa: T201
     remove(state)
-    say(f"Removed {state.directory}.")
+    if ours:
+        service.carry_out(service.remove(state.directory))
+    say(f"Removed {state.directory}{' and the program' if ours else ''}.")
     return 0
 
 
@@ -181,6 +190,25 @@ def remove(state: State) -> None:
         raise StateError(f"cannot remove all of {state.directory}: {error.strerror}; look into it") from error
 
 
+def service_command(state: State, chosen: argparse.Namespace) -> int:
+    """Install or remove the service."""
+    from agent import service
+
+    if chosen.deed == "remove":
+        service.carry_out([*service.stop(), *service.remove_unit()])
+        say("The service is removed; the state and the program are still there.")
+        return 0
+    device = state.enrolment().device
+    program = service.LINK if service.by_script() else os.path.abspath(sys.argv[0])
+    steps = service.install(state.directory, program)
+    service.carry_out(steps)
+    if any(isinstance(step, service.Write) for step in steps):
+        say(f"The service runs, now and after each boot, as {device}.")
+    else:
+        say(f"No systemd runs here: have `{program} --state {state.directory} run` started as user watchdesk-agent.")
+    return 0
+
+
 def completion_command(_state: State, chosen: argparse.Namespace) -> int:
     """Print a completion script."""
     from agent.completion import script
@@ -195,5 +223,6 @@ COMMANDS = {
     "status": status_command,
     "probe": probe_command,
     "uninstall": uninstall_command,
+    "service": service_command,
     "completion": completion_command,
 }

@@ -14,6 +14,8 @@ PROGRAMS = {
     "snmpd": "snmpd",
     "strace": "strace",
     "msgfmt": "gettext",
+    "rpmbuild": "rpm",
+    "debootstrap": "debootstrap",
 }
 
 

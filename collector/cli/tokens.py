@@ -6,6 +6,7 @@ import time
 
 import click
 
+from collector import installer
 from collector.cli.context import Context, pass_context, show_json, show_table, when
 from collector.enrolment import agents_url, new_token
 from collector.register.book import CLASSES
@@ -29,9 +30,18 @@ def enrol_token() -> None:
 @click.option("--uses", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How many may enrol.")
 @click.option("--hours", type=click.FloatRange(0.01, 720), default=1.0, show_default=True, help="How long it lasts.")
 @click.option("--url", help="Where agents reach the collector, if not where it listens.")
+@click.option("--command", is_flag=True, help="Print the line that installs and enrols an agent (Linux, macOS).")
 @pass_context
 def create(
-    context: Context, customer: str, site: str, kind: str | None, role: str, uses: int, hours: float, url: str | None
+    context: Context,
+    customer: str,
+    site: str,
+    kind: str | None,
+    role: str,
+    uses: int,
+    hours: float,
+    url: str | None,
+    command: bool,
 ) -> None:
     """Print a token for `watchdesk-agent enrol TOKEN`. It carries the fingerprint of the provider's CA."""
     url = url or agents_url(context.data, context.config)
@@ -46,7 +56,7 @@ def create(
         uses=uses,
         life=hours * 3600,
     )
-    click.echo(token)
+    click.echo(installer.one_line(url, token, context.data) if command else token)
 
 
 @enrol_token.command("list")

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent import wire
+from collector import installer
 from collector.errors import LogError, Refusal, RegisterError
 from collector.ingest.commit import Committer
 from collector.ingest.connection import SWEEP_SECONDS, Connection, Reply, Slot
@@ -270,9 +271,13 @@ class Port:
             case b"GET", b"/v1/ca":
                 pem = self._settings.ca.read_bytes()
                 reply(answer(200, self._clock(), pem, content_type="application/x-pem-file"))
+            case b"GET", b"/install.sh":
+                reply(answer(200, self._clock(), installer.script(), content_type="text/x-shellscript"))
+            case b"GET", b"/v1/agent.tar.gz":
+                reply(answer(200, self._clock(), installer.archive(), content_type="application/gzip"))
             case b"GET", (b"/-/ready" | b"/-/healthy"):
                 self._health(request.path, reply)
-            case _, (b"/v1/push" | b"/v1/enrol" | b"/v1/retire" | b"/v1/ca"):
+            case _, (b"/v1/push" | b"/v1/enrol" | b"/v1/retire" | b"/v1/ca" | b"/install.sh" | b"/v1/agent.tar.gz"):
                 raise Refusal(405, "not with this method")
             case _:
                 raise Refusal(404, "there is nothing here; the pages are on the other port")

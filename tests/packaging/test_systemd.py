@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from agent import service_linux
+
 SYSTEMD = Path(__file__).parents[2] / "packaging" / "systemd"
-UNITS = ["watchdesk.service", "watchdesk-agent.service"]
+UNITS = {
+    "watchdesk.service": (SYSTEMD / "watchdesk.service").read_text(),
+    "watchdesk-agent.service": service_linux.unit("/var/lib/watchdesk-agent", "/usr/bin/watchdesk-agent"),
+}
 MODULES = {"watchdesk": "collector", "watchdesk-agent": "agent"}
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
@@ -19,7 +24,7 @@ each_unit = pytest.mark.parametrize("name", UNITS)
 
 def settings(name: str) -> Iterator[tuple[str, str]]:
     """Yield (key, value) of a unit's lines."""
-    for line in (SYSTEMD / name).read_text().splitlines():
+    for line in UNITS[name].splitlines():
         key, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
             yield key, value
@@ -35,17 +40,18 @@ def command(name: str) -> list[str]:
 @each_unit
 def test_systemd_takes_the_unit(name: str, tmp_path: Path) -> None:
     """The programs are not installed where the unit has them: something else stands in for them here."""
-    text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", (SYSTEMD / name).read_text(), flags=re.MULTILINE)
+    text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", UNITS[name], flags=re.MULTILINE)
     (tmp_path / name).write_text(text)
     verify = subprocess.run(["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True, check=False)
     assert (verify.returncode, verify.stdout + verify.stderr) == (0, "")
 
 
 @needs_systemd
-@pytest.mark.parametrize(("name", "at_most"), [(UNITS[0], 15), (UNITS[1], 40)])
-def test_exposure_stays_low(name: str, at_most: int) -> None:
+@pytest.mark.parametrize(("name", "at_most"), [("watchdesk.service", 15), ("watchdesk-agent.service", 40)])
+def test_exposure_stays_low(name: str, at_most: int, tmp_path: Path) -> None:
     """In tenths of systemd's scale, where a unit without any hardening has 96."""
-    security = ["systemd-analyze", "security", "--offline=true", f"--threshold={at_most}", str(SYSTEMD / name)]
+    (tmp_path / name).write_text(UNITS[name])
+    security = ["systemd-analyze", "security", "--offline=true", f"--threshold={at_most}", str(tmp_path / name)]
     assert subprocess.run(security, capture_output=True, check=False).returncode == 0
 
 
@@ -63,7 +69,8 @@ def test_the_program_takes_the_command(name: str, tmp_path: Path) -> None:
 
 @each_unit
 def test_users_are_made(name: str) -> None:
-    made = re.findall(r"^u (\S+) ", (SYSTEMD / "watchdesk.sysusers").read_text(), flags=re.MULTILINE)
+    text = (SYSTEMD / "watchdesk.sysusers").read_text() + service_linux.SYSUSERS
+    made = re.findall(r"^u (\S+) ", text, flags=re.MULTILINE)
     unit = dict(settings(name))
     assert unit["User"] == unit["Group"]
     assert unit["User"] in made

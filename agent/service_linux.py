@@ -1,0 +1,100 @@
+"""The agent under systemd: its user, its unit."""
+
+from __future__ import annotations
+
+import os
+
+from agent.service import Remove, Run, Step, Write
+
+USER = "watchdesk-agent"
+UNIT_FILE = "/etc/systemd/system/watchdesk-agent.service"
+SYSUSERS = 'u watchdesk-agent - "Watchdesk agent" /var/lib/watchdesk-agent\n'
+
+UNIT = """\
+[Unit]
+Description=Watchdesk agent
+After=network-online.target
+Wants=network-online.target
+# Without an enrolment there is nobody to report to.
+ConditionPathExists={directory}/token
+
+[Service]
+User=watchdesk-agent
+Group=watchdesk-agent
+ExecStart={program} --state {directory} run
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=5
+# A stop says goodbye to the collector, so that no ticket is raised; what cannot be sent stays in the spool.
+TimeoutStopSec=15
+StateDirectory={state}
+StateDirectoryMode=0700
+UMask=0077
+
+# However wrong it goes, the machine does not notice.
+MemoryMax=128M
+CPUQuota=20%
+TasksMax=32
+IOSchedulingClass=idle
+
+# It reads, as nobody in particular. What would give it a view of its own of the mounted file systems is left out
+# (ProtectSystem, ProtectHome, PrivateTmp and the like): it has to see the ones that everybody else sees, and a disk
+# that is read-only for the agent alone would raise a ticket.
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+# @resources stays allowed: the agent lowers its own priority.
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def unit(directory: str, program: str) -> str:
+    """Return the unit's text; the state is kept in `directory`, which is /var/lib/SOMETHING."""
+    return UNIT.format(directory=directory, program=program, state=directory.removeprefix("/var/lib/"))
+
+
+def install(directory: str, program: str, *, systemd: bool | None = None) -> list[Step]:
+    """Return the steps; where systemd does not run, only the user is made, and what starts services must start it."""
+    steps: list[Step] = [
+        Run(
+            ("useradd", "--system", "--home-dir", directory, "--no-create-home", "--shell", "/usr/sbin/nologin", USER),
+            may_fail=True,  # it is there already
+        ),
+        Run(("chown", "-R", f"{USER}:{USER}", directory)),
+    ]
+    if os.path.isdir("/run/systemd/system") if systemd is None else systemd:
+        steps += [
+            Write(UNIT_FILE, unit(directory, program)),
+            Run(("systemctl", "daemon-reload")),
+            Run(("systemctl", "enable", USER)),
+            Run(("systemctl", "restart", USER)),
+        ]
+    return steps
+
+
+def stop() -> list[Step]:
+    """Return the steps that end it; it says goodbye."""
+    return [Run(("systemctl", "disable", "--now", USER), may_fail=True)]
+
+
+def remove() -> list[Step]:
+    """Return the steps that take the unit and the user away."""
+    return [
+        Remove(UNIT_FILE),
+        Run(("systemctl", "daemon-reload"), may_fail=True),
+        Run(("systemctl", "reset-failed", USER), may_fail=True),
+        Run(("userdel", USER), may_fail=True),
+    ]
