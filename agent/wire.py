@@ -78,6 +78,7 @@ class Kind:
     ROWS: Final = 3  # ROWS_HEADER, float64 times[rows], float64 values[rows][columns]; NaN = no value now
     EVENT: Final = 4  # JSON, see docs/protocol.md; seq is 1 or more
     GOODBYE: Final = 5  # JSON {"reason": str, "ttl": seconds}
+    PART: Final = 15  # only in the collector's log: ROWS of series that came by Prometheus' remote write
     GROUP: Final = 17  # only in the collector's log: records that were made durable together (16 had no lengths)
 
 

@@ -32,6 +32,9 @@ from collector.pipeline import CONSUMER, Pipeline
 from collector.reach.service import ReachService
 from collector.recorder import Recorder
 from collector.register import Register
+from collector.register.writers import Writers
+from collector.remotewrite.parts import Parts
+from collector.remotewrite.receiver import Receiver
 from collector.rulefiles import RuleFiles
 from collector.runtime import Runtime
 from collector.snmp.errors import SnmpError
@@ -146,6 +149,8 @@ class Collector:
         agents, state = self.config.agents, self.pipeline.state
         self.intake = Intake()
         self.intake.schemas = {schema: payload.count(b"\n") + 1 for schema, payload in state.schemas.items()}
+        parts = Parts()
+        parts.restore(state.parts, state.schemas)
         tls = self.agents_tls
         host, port = address(agents.listen)
         settings = Settings(
@@ -167,6 +172,7 @@ class Collector:
             committed=self._committed,
             clock=self.clock,
             observe=self.metrics.sync_seconds.observe,
+            receiver=Receiver(Writers(self.register.engine), parts),
         )
         try:
             await self.ingest.start(self.rule_files.changed())

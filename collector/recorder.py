@@ -105,7 +105,7 @@ class Recorder:
         frame = frame_of(record)
         if frame.kind == Kind.SCHEMA:
             self._learn(record.body[frame.start :])
-        elif frame.kind == Kind.ROWS:
+        elif frame.kind in (Kind.ROWS, Kind.PART):
             samples = samples_of(record, frame)
             schema = self._schemas.get(samples.schema) or self._recall(samples.schema)
             return schema is None or self._append(record, schema, samples)

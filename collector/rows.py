@@ -1,12 +1,22 @@
 """The numbers in a record of the log."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent import wire
 from collector.log import Record
+
+# In rows of a PART: no sample of this series at this time. Every other NaN there is a value, or the stale marker.
+ABSENT_BITS: Final = 0x7FF8_0000_5744_0001
+ABSENT: Final = np.array([ABSENT_BITS], np.int64).view(np.float64)[0]
+
+
+def is_absent(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where there is no sample."""
+    absent: NDArray[np.bool_] = values.view(np.int64) == ABSENT_BITS
+    return absent
 
 
 class Samples(NamedTuple):

@@ -16,6 +16,7 @@ from agent import wire
 from collector.events.show import parts_of
 from collector.events.store import Wanted
 from collector.graphs import Quantity, quantity
+from collector.history.gathering import merged
 from collector.register import Device
 from rules.errors import RuleError
 from rules.labels import NAME
@@ -220,7 +221,9 @@ def _given(
 ) -> tuple[Mapping[str, str], Floats, Floats]:
     """Return a series of the history as PromQL sees it; where it had no value, it ended."""
     name, labels = wire.read_series(text)
-    return {**labels, **target, NAME: name}, times, np.where(np.isnan(values), STALE, values)
+    own = {f"exported_{key}" if key in target or key == "instance" else key: value for key, value in labels.items()}
+    times, values = merged(times, values)
+    return {**own, **target, NAME: name}, times, np.where(np.isnan(values), STALE, values)
 
 
 def _target(device: DeviceView) -> dict[str, str]:

@@ -20,13 +20,14 @@ from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.liveness import SERIES, Presence
 from collector.log import Record, RecordKind
 from collector.observed import alive, source_of
-from collector.rows import frame_of, samples_of
+from collector.rows import frame_of, is_absent, samples_of
 from rules.alerts import Transition
 from rules.baseline import Baselines
 from rules.engine import Engine
 from rules.errors import RuleError
 from rules.fleet import Fleet
 from rules.layouts import Layout
+from rules.sparse import append_sparse
 from rules.thresholds import Thresholds
 
 Labels: TypeAlias = dict[str, str]
@@ -34,6 +35,7 @@ Series: TypeAlias = list[tuple[str, Labels]]
 
 DEFAULT_INTERVAL = 10.0
 POLLED = "snmp"  # the job of devices that have no agent
+WRITER_INTERVAL = 100.0  # of a device that remote writes tell of: silent after Prometheus' lookback of 5 minutes
 _SNAPSHOT_VERSION = 1
 _EVENTS = "events"  # the source of the counts of a device's events
 _OWN = "collector"  # the source of the series that the collector itself adds to a device
@@ -93,6 +95,7 @@ class State:
         self.dropped = 0
         self._series: dict[int, Series] = {}
         self._layouts: dict[tuple[int, int], Layout] = {}
+        self._part_layouts: dict[tuple[int, int], Layout] = {}
         self._own: dict[int, Layout] = {}
 
     def apply(self, record: Record) -> list[Transition]:
@@ -142,6 +145,8 @@ class State:
             self._hello(device, decode(body[frame.start :], Hello), record.received)
         elif kind == Kind.ROWS:
             self._rows(record, frame)
+        elif kind == Kind.PART:
+            self._part(record, frame)
         elif kind == Kind.EVENT:
             event = decode_event(body[frame.start :])
             self.events.count(device, (event.type, event.source, event.level))
@@ -166,6 +171,25 @@ class State:
             series = self._series[schema] = wire.read_schema(payload)
         layout = self._layouts[device, schema] = self.fleet.layout(device, schema, series, source)
         return layout
+
+    def _part(self, record: Record, frame: wire.Frame) -> None:
+        """Take rows of a part: each is a source of its own, for its series have times of their own."""
+        device, samples = record.device, samples_of(record, frame)
+        key = device, samples.schema
+        layout = self._part_layouts.get(key)
+        if layout is None:
+            payload = self.schemas.get(samples.schema)
+            if payload is None:
+                self.dropped += len(samples.times)
+                return
+            series, source = wire.read_schema(payload), f"part {samples.schema:016x}"
+            layout = self._part_layouts[key] = self.fleet.layout(device, samples.schema, series, source)
+            known = self.parts.setdefault(device, [])
+            if samples.schema not in known:
+                known.append(samples.schema)
+            if device not in self.hellos:
+                self.presence.interval(device, WRITER_INTERVAL)
+        append_sparse(self.fleet, layout, samples.times, samples.values, is_absent(samples.values))
 
     def _hello(self, device: int, hello: Hello, now: float) -> None:
         self.hellos[device] = hello
@@ -205,6 +229,8 @@ class State:
         self.events.forget(device)
         self.fleet.remove_device(device)
         self.hellos.pop(device, None)
+        self.parts.pop(device, None)
+        self._part_layouts = {key: layout for key, layout in self._part_layouts.items() if key[0] != device}
         self.marks.pop(device, None)
         self._own.pop(device)
         self._layouts = {key: layout for key, layout in self._layouts.items() if key[0] != device}

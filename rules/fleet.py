@@ -194,9 +194,9 @@ class Fleet:
         if layout.names is None:
             self.epoch += 1
         else:
-            self._record(layout.names)
+            self.record(layout.names)
 
-    def _record(self, names: frozenset[str]) -> None:
+    def record(self, names: frozenset[str]) -> None:
         self._records += 1
         for name in names:
             self._recorded[name] = self._records
@@ -214,12 +214,12 @@ class Fleet:
         if not len(order):
             return
         if layout is not source.layout:
-            self._switch(layout, float(times[order[0]]) * 1000)
+            self.switch(layout, float(times[order[0]]) * 1000)
         self.append(layout, times[order], values[order])
 
     # -- slots ---------------------------------------------------------------------------------------------------
 
-    def _switch(self, layout: Layout, time: float) -> None:
+    def switch(self, layout: Layout, time: float) -> None:
         """Make this the current layout of its source; series that it lacks become stale."""
         source = layout.source
         self.windows.flush()
@@ -261,7 +261,7 @@ class Fleet:
             return
         slots = np.array(list(lost.values()), np.int64)
         self.array.times[slots] = GONE
-        self._record(frozenset(self.series_table.rows[series][NAME] for series in lost))
+        self.record(frozenset(self.series_table.rows[series][NAME] for series in lost))
         unkept = [slot for slot in lost.values() if not self.windows.track[slot]]
         self.free(source.device, unkept)
         source.gone.update((series, (slot, time)) for series, slot in lost.items() if self.windows.track[slot])

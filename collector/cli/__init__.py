@@ -51,6 +51,7 @@ def main() -> None:
         snmp,
         tokens,
         users,
+        writers,
     )
 
     for module in (
@@ -62,6 +63,7 @@ def main() -> None:
         devices,
         snmp,
         tokens,
+        writers,
         users,
         rulebook,
         backtest,

@@ -26,6 +26,11 @@ from collector.ingest.repeated import RepeatedHead
 from collector.ingest.senders import Senders
 from collector.log import Log
 from collector.register import Device, Register
+from collector.register.writers import Writers
+from collector.remotewrite.parts import Parts
+from collector.remotewrite.receiver import PATH as WRITE_PATH
+from collector.remotewrite.receiver import Receiver
+from collector.remotewrite.route import RemoteWrite
 
 MAX_WRONG_TOKENS: Final = 100  # a minute and address
 FORGIVE_SECONDS: Final = 60.0
@@ -95,6 +100,7 @@ class Port:
         committed: Callable[[bool], None],
         clock: Callable[[], float],
         observe: Callable[[float], None] = lambda _: None,
+        receiver: Receiver | None = None,
     ) -> None:
         """`changed()` is awaited when the register was changed here, before that is answered; `committed(other)` is
         called after each group that is durable, `other` says whether it held anything but pushes.
@@ -111,6 +117,14 @@ class Port:
         self._changed = changed
         self._committed = committed
         self._clock = clock
+        self.writes = RemoteWrite(
+            receiver or Receiver(Writers(register.engine), Parts()),
+            self.committer,
+            clock=clock,
+            later=self._later,
+            changed=changed,
+            wrote=self._wrote,
+        )
         self._pace = Pace(settings.backlog_bytes)
         self._wrong: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,7 +148,8 @@ class Port:
             backlog=4096,
         )
         run, sweep = self.committer.run(), self._sweep()
-        self._tasks = [asyncio.create_task(run), asyncio.create_task(sweep)]
+        await self.writes.refresh()
+        self._tasks = [asyncio.create_task(work) for work in (run, sweep, self.writes.run())]
 
     @property
     def number(self) -> int:
@@ -202,6 +217,8 @@ class Port:
         try:
             if request.path == b"/v1/push" and request.method == b"POST":
                 self._push(request, counted)
+            elif request.path == WRITE_PATH and request.method == b"POST":
+                self._write(request, counted)
             else:
                 self._other(request, counted)
         except Refusal as error:
@@ -226,6 +243,20 @@ class Port:
         self.counters.duplicates += not taken.records
         pace = self._pace.take(len(body), now) if taken.rows > 1 else 0.0
         self.committer.put(taken.records, lambda error: self._pushed(error, taken, pace, reply))
+
+    def _write(self, request: Request, reply: Reply) -> None:
+        writer = self.writes.find(request.token())
+        if writer is None:
+            self._count_wrong(request.peer)
+            raise Refusal(401, "this token is not known, or no longer")
+        if self.committer.busy:
+            raise Refusal(429, "the collector is busy", retry_after=self._pace.retry_after(), reason="busy")
+        self.counters.bytes += len(request.body)
+        self.writes.handle(writer, request, reply)
+
+    def _wrote(self, samples: int) -> None:
+        self.counters.pushes += 1
+        self.counters.values += samples
 
     def _pushed(self, error: LogError | None, taken: Taken, pace: float, reply: Reply) -> None:
         if error is not None:
@@ -277,6 +308,8 @@ class Port:
                 reply(answer(200, self._clock(), installer.archive(), content_type="application/gzip"))
             case b"GET", (b"/-/ready" | b"/-/healthy"):
                 self._health(request.path, reply)
+            case _, b"/api/v1/write":
+                raise Refusal(405, "not with this method")
             case _, (b"/v1/push" | b"/v1/enrol" | b"/v1/retire" | b"/v1/ca" | b"/install.sh" | b"/v1/agent.tar.gz"):
                 raise Refusal(405, "not with this method")
             case _:

@@ -11,6 +11,7 @@ from collector.ingest.senders import Senders
 from collector.ingest.spine import Spine
 from collector.log import Log
 from collector.register import Register
+from collector.remotewrite.receiver import Receiver
 
 __all__ = ["IngestServer", "Settings"]
 
@@ -32,6 +33,7 @@ class IngestServer:
         committed: Callable[[int], None],
         clock: Callable[[], float],
         observe: Callable[[float], None] = lambda _: None,
+        receiver: Receiver | None = None,
     ) -> None:
         """`announced` are the target labels of the devices that the log knows of; `observe(seconds)` is called with
         the time of each sync.
@@ -51,6 +53,7 @@ class IngestServer:
             committed=self._after_commit,
             clock=clock,
             observe=observe,
+            receiver=receiver,
         )
         self.committer, self.connections, self.counters = (
             self.ports.committer,

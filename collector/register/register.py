@@ -101,6 +101,11 @@ class Register:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @property
+    def engine(self) -> Engine:
+        """The database that it is in."""
+        return self._engine
+
     def devices(self, *, retired: bool = False) -> list[Device]:
         """Return the devices, by customer, site and name; the retired ones only if asked for."""
         query = _devices().order_by(CustomerRow.slug, SiteRow.slug, DeviceRow.name)

@@ -87,6 +87,11 @@ class Writers:
             if not connection.execute(change).rowcount:
                 raise RegisterError(f"There is no remote-write token {writer} that could be revoked.")
 
+    def live(self) -> set[int]:
+        """Return the numbers of all live devices."""
+        with Session(self._engine) as session:
+            return set(session.scalars(select(DeviceRow.id).where(DeviceRow.retired_at.is_(None))))
+
     def devices(self, writer: Writer) -> dict[str, int]:
         """Return the numbers of the live devices of a sender's site by their names."""
         with Session(self._engine) as session:

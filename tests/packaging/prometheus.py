@@ -43,13 +43,13 @@ class Prometheus:
 
 
 @contextmanager
-def running(config: str, folder: Path) -> Iterator[Prometheus]:
+def running(config: str, folder: Path, port: int = 0) -> Iterator[Prometheus]:
     """Run /usr/bin/prometheus with a configuration, its data under `folder`, until the block ends."""
     program = shutil.which("prometheus")
     assert program is not None, "prometheus is not installed: apt install prometheus"
     file = folder / "prometheus.yml"
     file.write_text(config)
-    port = free_port()
+    port = port or free_port()
     command = [program, f"--config.file={file}", f"--storage.tsdb.path={folder / 'tsdb'}", "--log.level=warn"]
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)

@@ -19,6 +19,10 @@ from collector.ingest.server import IngestServer, Settings
 from collector.log import Log, Reader, Record, RecordKind
 from collector.register import Register
 from collector.register.models import Base
+from collector.register.writers import Writers
+from collector.remotewrite.parts import Parts
+from collector.remotewrite.receiver import Receiver
+from collector.state import State
 
 START = 1_760_000_000.0
 
@@ -45,6 +49,7 @@ class Port:
         self.clock = Clock()
         self.log = Log(folder / "log")
         self.intake = Intake()
+        self.known = State()  # what the log held when it started
         self.server: IngestServer
         self.number = 0
 
@@ -93,6 +98,10 @@ def running(port: Port, *, most: int = 100) -> Iterator[Port]:
     started, loop = threading.Event(), asyncio.new_event_loop()
     stop: list[asyncio.Event] = []
 
+    parts = Parts()
+    parts.restore(port.known.parts, port.known.schemas)
+    receiver = Receiver(Writers(port.register.engine), parts)
+
     async def main() -> None:
         port.server = IngestServer(
             Settings("127.0.0.1", 0, port.pki.context(), port.pki.ca, 10.0, 0.001, most),
@@ -100,9 +109,10 @@ def running(port: Port, *, most: int = 100) -> Iterator[Port]:
             port.register,
             Senders(port.register, {}),
             port.intake,
-            announced={},
+            announced=dict(port.known.devices),
             committed=lambda _: None,
             clock=port.clock,
+            receiver=receiver,
         )
         await port.server.start(None)
         port.number = port.server.port
