@@ -5,6 +5,7 @@ CollectorError              says in one sentence what is wrong and what to do
 ├── StartError              a port is taken, a folder is not writable, the database is of another version …
 ├── LogError                the log could not take records: nothing of them was acknowledged
 ├── BacktestError           rules, samples or a register that cannot be read for a backtest
+├── NotRunningError         no collector answers a command that asks it
 ├── RegisterError           a customer, site, device or token that cannot be made or found
 └── Refusal                 a request that gets an HTTP status and a sentence
 """
@@ -32,6 +33,10 @@ class RegisterError(CollectorError):
 
 class BacktestError(CollectorError):
     """Rules, samples or a register that cannot be read for a backtest."""
+
+
+class NotRunningError(CollectorError):
+    """No collector answers on the data folder, or it has nothing to say; the message tells."""
 
 
 class Refusal(CollectorError):

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from collector.localapi import LocalApi
 from collector.sources import FleetSources
 from ticketing.web.app import routes
 from ticketing.web.live import Live
@@ -92,6 +93,7 @@ class _Prometheus:
             Route("/metrics/fleet", self._fleet, methods=["GET"]),
             Route("/sd", self._discovery, methods=["GET"]),
             Route("/-/ready", self._ready, methods=["GET"]),
+            *LocalApi(self._collector, self._allowed).routes(),
         ]
 
     def _own(self, request: Request) -> Response:

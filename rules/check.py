@@ -30,9 +30,11 @@ class Finding:
     file: str
     line: int
     message: str
+    alike: bool = False  # two rules of one name and labels: what promtool calls lint
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.level}: {self.message}"
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.level}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,9 @@ class Checked:
     def to_json(self) -> str:
         """The same as one JSON object."""
         found: dict[str, Any] = {"ok": self.ok, "groups": self.groups, "rules": self.rules}
-        found["findings"] = [asdict(f) for f in self.findings]
+        found["findings"] = [
+            {"level": f.level, "file": f.file, "line": f.line, "message": f.message} for f in self.findings
+        ]
         found["costs"] = [asdict(c) for c in self.costs]
         return json.dumps(found, ensure_ascii=False)
 
@@ -107,15 +111,15 @@ def check(files: Mapping[str, str], known_metrics: Collection[str] | Mapping[str
 
 
 def _alike(groups: list[Group]) -> Iterator[Finding]:
-    """Rules of the same name and labels, which promtool warns of."""
-    seen: dict[tuple[str, str, tuple[tuple[str, str], ...]], tuple[str, int]] = {}
+    """Rules of one file with the same name and labels, which promtool warns of."""
+    seen: dict[tuple[str, str, str, tuple[tuple[str, str], ...]], tuple[str, int]] = {}
     for group in groups:
         for rule in group.rules:
-            key = (rule.kind, rule.name, tuple(sorted(rule.labels.items())))
+            key = (group.file, rule.kind, rule.name, tuple(sorted(rule.labels.items())))
             if key in seen:
                 file, line = seen[key]
                 message = f"{rule.name} has the name and the labels of the rule at {file}:{line}"
-                yield Finding("warning", group.file, rule.line, message)
+                yield Finding("warning", group.file, rule.line, message, alike=True)
             seen.setdefault(key, (group.file, rule.line))
 
 

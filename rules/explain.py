@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rules.alerts import Alert
 from rules.durations import format_duration
 from rules.engine import Engine
 from rules.errors import EvaluationError
+from rules.labels import NAME, Labels
 from rules.promql import Vector
 from rules.promql.explain import Explained
 from rules.source import Source
 from rules.template import gofmt
+from rules.thresholds import METRIC as THRESHOLD
 from rules.unittest.show import metric
 
 _SHOWN = 8  # elements of a part that are printed
@@ -32,15 +36,55 @@ class Explanation:
     health: str
     error: str
     verdict: str  # one sentence
+    at: float
     alerts: tuple[Alert, ...]
     parts: tuple[Explained, ...]
 
     def __str__(self) -> str:
         head = [f"{self.alert}  ({self.file}:{self.line}, group {self.group})", f"  {self.verdict}"]
-        head += [f"  {a.state} since {a.active_at:.0f}: {gofmt.number(a.value)}" for a in self.alerts]
+        head += [f"  {self._progress(alert)}" for alert in self.alerts]
+        head += [f"  {_threshold(own, value)}" for own, value in self.thresholds()]
         if self.error:
             head.append(f"  the rule failed: {self.error}")
         return "\n".join([*head, "", *(line for part in self.parts for line in _lines(part))])
+
+    def thresholds(self) -> list[tuple[Labels, float]]:
+        """The thresholds of the device's own that the expression reads."""
+        found: dict[Labels, float] = {}
+        for part in self.parts:
+            if isinstance(part.value, Vector):
+                found |= {own: value for own, value in part.value if own.get(NAME) == THRESHOLD}
+        return list(found.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for programs; times in Unix seconds."""
+        return {
+            "alert": self.alert,
+            "group": self.group,
+            "file": self.file,
+            "line": self.line,
+            "expr": self.expr,
+            "for": self.hold,
+            "keep_firing_for": self.keep,
+            "health": self.health,
+            "error": self.error,
+            "verdict": self.verdict,
+            "at": self.at,
+            "alerts": [
+                {"state": a.state, "labels": dict(a.labels), "value": gofmt.number(a.value), "active_at": a.active_at}
+                for a in self.alerts
+            ],
+            "thresholds": [{"labels": dict(own), "value": gofmt.number(value)} for own, value in self.thresholds()],
+            "parts": [_part(part) for part in self.parts],
+        }
+
+    def _progress(self, alert: Alert) -> str:
+        """Since when an alert holds, and how much of `for` is over."""
+        since = datetime.datetime.fromtimestamp(alert.active_at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        told = f"{alert.state} since {since}, value {gofmt.number(alert.value)}"
+        if alert.state != "pending":
+            return told
+        return f"{told}: {format_duration(round(self.at - alert.active_at))} of {format_duration(self.hold)}"
 
 
 def explain(engine: Engine, alert: str, match: Mapping[str, str], now: float) -> list[Explanation]:
@@ -64,12 +108,27 @@ def explain(engine: Engine, alert: str, match: Mapping[str, str], now: float) ->
                 keep=work.rule.keep,
                 health=status.health,
                 error=status.last_error,
+                at=now,
                 verdict=_verdict(alerts, work.rule.hold, _there(work.source, match, now)),
                 alerts=alerts,
                 parts=tuple(work.source.query.explain(now, match)),
             )
         )
     return found
+
+
+def _threshold(own: Labels, value: float) -> str:
+    severity = f" ({own['severity']})" if "severity" in own else ""
+    return f"its own threshold {own.get('name', '')}{severity}: {gofmt.number(value)}"
+
+
+def _part(part: Explained) -> dict[str, Any]:
+    value: Any = part.value
+    if isinstance(value, Vector):
+        value = [{"labels": dict(own), "value": gofmt.number(number)} for own, number in list(value)[:_SHOWN]]
+    elif isinstance(value, float):
+        value = gofmt.number(value)
+    return {"expr": part.text, "depth": part.depth, "value": value, "total": part.total, "error": part.error}
 
 
 def _there(source: Source, match: Mapping[str, str], now: float) -> bool:

@@ -14,9 +14,10 @@ join it on `instance`. A device that no line fits has no such series.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -34,10 +35,10 @@ SOURCE: Final = "thresholds"
 _AT_ONCE: Final = 500  # devices that are gone through in a tick
 REFRESH: Final = 60.0  # seconds; well within the lookback, after which a value is no longer current
 
-_TARGETS: Final = {"customer": "customer", "class": "class", "site": "site", "role": "role", "device": "instance"}
-_WEIGHTS: Final = {key: 1 << place for place, key in enumerate(_TARGETS)}
+TARGETS: Final = {"customer": "customer", "class": "class", "site": "site", "role": "role", "device": "instance"}
+_WEIGHTS: Final = {key: 1 << place for place, key in enumerate(TARGETS)}
 _FILE: Final = frozenset({"thresholds"})
-_LINE: Final = frozenset({"value", "severity", *_TARGETS})
+_LINE: Final = frozenset({"value", "severity", *TARGETS})
 
 Key = tuple[str, str]  # name, severity
 
@@ -59,7 +60,7 @@ class Line:
 
     def holds_for(self, labels: Mapping[str, str]) -> bool:
         """Whether it fits a device with these target labels."""
-        return all(labels.get(_TARGETS[key], "") == text for key, text in self.fits.items())
+        return all(labels.get(TARGETS[key], "") == text for key, text in self.fits.items())
 
 
 class Table:
@@ -69,6 +70,9 @@ class Table:
         self._lines: dict[Key, list[Line]] = {}
         for line in sorted(lines, key=lambda line: -line.weight):
             self._lines.setdefault((line.name, line.severity), []).append(line)
+
+    def __iter__(self) -> Iterator[Line]:
+        return (line for lines in self._lines.values() for line in lines)
 
     def of(self, labels: Mapping[str, str]) -> dict[Key, float]:
         """The thresholds of a device with these target labels."""
@@ -93,6 +97,37 @@ def parse(text: str, file: str) -> Table:
     return Table(found)
 
 
+def changed(lines: Iterable[Line], new: Line | None, old: Line) -> list[Line]:
+    """Return the lines with `new` in the place of the one that is for the same devices as `old`, or without it."""
+    kept = [line for line in lines if _identity(line) != _identity(old)]
+    return kept if new is None else [*kept, new]
+
+
+def dump(lines: Iterable[Line]) -> str:
+    """Return the file that `parse` reads, a line for each line of the table."""
+    text = ["thresholds:"]
+    name = None
+    for line in sorted(lines, key=lambda line: (line.name, line.severity, line.weight, sorted(line.fits.items()))):
+        if line.name != name:
+            name = line.name
+            text.append(f"  {name}:")
+        own = {"severity": line.severity, **line.fits}
+        quoted = [f"{key}: {msgspec.json.encode(value).decode()}" for key, value in own.items() if value]
+        text.append(f"    - {{{', '.join([f'value: {_number(line.value)}', *quoted])}}}")  # a JSON string is YAML
+    return "\n".join(text) + "\n" if name else "thresholds: {}\n"
+
+
+def _number(value: float) -> str:
+    """A number as YAML has it."""
+    if math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"
+    return repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def _identity(line: Line) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    return (line.name, line.severity, tuple(sorted(line.fits.items())))
+
+
 def _line(name: str, node: document.Node, faults: Faults) -> Line:
     entries = fields.mapping(node, f"a line of {name}", _LINE, faults)
     if "value" not in entries and isinstance(node, document.Mapping):
@@ -100,7 +135,7 @@ def _line(name: str, node: document.Node, faults: Faults) -> Line:
     value = fields.number(entries.get("value"), "value", faults)
     if value != value:
         faults.add(node.line, "value must not be NaN")
-    fits = {key: fields.string(entries[key], key, faults) for key in _TARGETS if key in entries}
+    fits = {key: fields.string(entries[key], key, faults) for key in TARGETS if key in entries}
     for key, text in fits.items():
         if not text:
             faults.add(entries[key].line, f"{key} must not be empty")
@@ -111,7 +146,7 @@ def _unlike(lines: list[Line], faults: Faults) -> None:
     """No two lines may hold for the same devices with the same right."""
     seen: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = {}
     for line in lines:
-        key = (line.name, line.severity, tuple(sorted(line.fits.items())))
+        key = _identity(line)
         if key in seen:
             faults.add(line.line, f"the same devices have this threshold of {line.name} already at line {seen[key]}")
         seen.setdefault(key, line.line)

@@ -1,16 +1,22 @@
-"""`watchdesk rules`: check and try rule files without a collector."""
+"""`watchdesk rules`: check and try rule files without a collector, and ask a collector why an alert fires."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import click
 
+from collector.cli.context import Context, pass_context
+from collector.cli.local import ask
+from collector.errors import NotRunningError
+from collector.knownmetrics import Known
 from rules import unittest
-from rules.engine import Engine
-from rules.errors import RuleFileError
-from rules.fleet import Fleet
+from rules.check import Checked, Finding
+from rules.check import check as check_rules
+
+FAILED, LINT = 1, 3  # promtool's exit codes
 
 
 def register(group: click.Group) -> None:
@@ -20,7 +26,7 @@ def register(group: click.Group) -> None:
 
 @click.group()
 def rules() -> None:
-    """Check rule files, and run their unit tests."""
+    """Check rule files, run their unit tests, and ask why an alert fires or does not."""
 
 
 _files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -28,27 +34,59 @@ _files = click.argument("files", nargs=-1, required=True, type=click.Path(path_t
 
 @rules.command()
 @_files
-def check(files: tuple[Path, ...]) -> None:
-    """Say whether rule files can be loaded; the exit status is 1 if one cannot."""
-    faults = [fault for fault in map(_fault, files) if fault]
-    for fault in faults:
-        click.echo(fault, err=True)
-    sys.exit(1 if faults else 0)
+@click.option("--cost", is_flag=True, help="Show what each rule needs.")
+@click.option("--lint-fatal", is_flag=True, help="Fail (exit status 3) where two rules are alike.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def check(context: Context, files: tuple[Path, ...], cost: bool, lint_fatal: bool, as_json: bool) -> None:
+    """Say what is wrong with rule files, what they read that nobody sends, and what they cost.
+
+    The exit status is 1 if one of them cannot be loaded, else 0. If a collector runs on the data folder, what it has
+    counts as sent, and the cost is that of its series.
+    """
+    texts, unread = _texts(files)
+    found = check_rules(texts, Known(_running(context)))
+    found = Checked((*unread, *found.findings), found.costs, found.groups, found.rules)
+    if as_json:
+        click.echo(found.to_json())
+    else:
+        _show(found, cost=cost)
+    alike = any(finding.level == "warning" and finding.alike for finding in found.findings)
+    sys.exit(FAILED if not found.ok else LINT if alike and lint_fatal else 0)
 
 
-def _fault(path: Path) -> str:
-    """Return what is wrong with a file, and say so if nothing is."""
+def _texts(files: tuple[Path, ...]) -> tuple[dict[str, str], list[Finding]]:
+    """Return the files that can be read, and what is wrong with the others; a folder stands for the *.yml in it."""
+    texts: dict[str, str] = {}
+    unread: list[Finding] = []
+    for path in files:
+        inside = sorted(p for p in path.iterdir() if p.suffix in {".yml", ".yaml"}) if path.is_dir() else [path]
+        for file in inside:
+            try:
+                texts[str(file)] = file.read_text(encoding="utf-8")
+            except OSError as error:
+                unread.append(Finding("error", str(file), 0, str(error.strerror)))
+            except UnicodeDecodeError:
+                unread.append(Finding("error", str(file), 0, "not UTF-8"))
+    return texts, unread
+
+
+def _running(context: Context) -> dict[str, int]:
+    """Return the metrics of the collector that runs on the data folder; none if none does."""
     try:
-        engine = Engine(Fleet())
-        engine.load({str(path): path.read_text(encoding="utf-8")})
-    except OSError as error:
-        return f"{path}: {error.strerror}"
-    except UnicodeDecodeError:
-        return f"{path}: not UTF-8"
-    except RuleFileError as error:
-        return str(error)
-    click.echo(f"{path}: {len(engine.rules())} rules, all right")
-    return ""
+        answer: dict[str, int] = ask(context.data, "/local/metrics")["metrics"]
+    except NotRunningError:
+        return {}
+    return answer
+
+
+def _show(found: Checked, *, cost: bool) -> None:
+    for finding in found.findings:
+        click.echo(str(finding), err=finding.level == "error")
+    if cost:
+        for each in found.costs:
+            click.echo(f"{each.file}:{each.line}: {each}")
+    click.echo(f"{found.rules} rules in {found.groups} groups" if found.ok else "refused", err=not found.ok)
 
 
 @rules.command()
@@ -58,3 +96,20 @@ def test(files: tuple[Path, ...]) -> None:
     report = unittest.run(files)
     click.echo(str(report))
     sys.exit(report.code)
+
+
+@rules.command()
+@click.argument("alert")
+@click.option("--device", required=True, help="host.site.customer, or the beginning of it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def explain(context: Context, alert: str, device: str, as_json: bool) -> None:
+    """Tell why ALERT fires for a device or does not: each part of its expression with its value now.
+
+    It asks the collector that runs on the data folder.
+    """
+    answer = ask(context.data, "/local/explain", alert=alert, device=device)
+    if as_json:
+        click.echo(json.dumps(answer["explanations"], ensure_ascii=False))
+    else:
+        click.echo(f"{answer['device']}\n\n{answer['text']}")

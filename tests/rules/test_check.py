@@ -90,11 +90,12 @@ def test_why_it_fires() -> None:
     story.want(3, firing("High"))
     story.run(until=1)
     assert "It is pending: the condition holds, but not for 2s yet." in told(story, 1)[0]
+    assert "pending since 1970-01-01 00:00:01 UTC, value 190: 0s of 2s" in told(story, 1)[0]
     story.run(until=4)
     [text] = told(story, 4)
     assert "High  (story.yml:6, group g)" in text
     assert "It fires: the condition holds for 2s and more." in text
-    assert "firing since 1: 190" in text
+    assert "firing since 1970-01-01 00:00:01 UTC, value 190" in text
     lines = [line.strip() for line in text.splitlines()]
     assert lines.index("double > 180") < lines.index("double")
     assert 'double{instance="a"} 190' in lines
