@@ -125,6 +125,7 @@ class Collector:
         self.pipeline = Pipeline(
             self.log.directory,
             self.store,
+            tail=self.log.tail,
             snapshot=self.data / "state.snapshot",
             snapshot_seconds=self.config.rules.snapshot_seconds,
             observe=self.metrics.tick_seconds.observe,
@@ -133,8 +134,9 @@ class Collector:
             await asyncio.to_thread(self.pipeline.recover, self.log.head)
             known = self.pipeline.state.schemas.get
             folder = self.data / "history"
-            self.recorder = Recorder(self.log.directory, self.log.head, folder, self.config.history, known)
-            self.event_keeper = EventKeeper(self.log.directory, self.log.head, self.event_store, self.config.events)
+            log, config = self.log, self.config
+            self.recorder = Recorder(log.directory, log.head, folder, config.history, known, log.tail)
+            self.event_keeper = EventKeeper(log.directory, log.head, self.event_store, config.events, log.tail)
         except (Unavailable, SQLAlchemyError) as error:
             raise StartError(f"The database does not answer: {error}.") from error
         except HistoryError as error:

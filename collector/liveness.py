@@ -6,7 +6,7 @@ nobody is declared silent before they could have spoken: the silence counts from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,12 @@ class Presence:
         row = self._rows[device]
         self._since[row] = self._seen[row] = now
         self._excused[row] = 0.0
+
+    def heard_all(self, devices: Sequence[int], now: NDArray[np.float64]) -> None:
+        """Note a sign of life of many devices, each at its own time."""
+        rows = [self._rows[device] for device in devices]
+        self._since[rows] = self._seen[rows] = now
+        self._excused[rows] = 0.0
 
     def interval(self, device: int, seconds: float) -> None:
         """Set the interval at which a device reports."""

@@ -37,6 +37,11 @@ def source_of(epoch: int) -> str:
     return f"observed {epoch & 0xFFFF}" if epoch & OWN else AGENT
 
 
+def not_an_agents(epoch: int) -> bool:
+    """Whether the collector itself made a frame."""
+    return bool(epoch & OWN)
+
+
 def alive(epoch: int) -> bool:
     """Whether a frame shows that its device lives."""
     return not epoch & OWN or bool(epoch & _ALIVE)

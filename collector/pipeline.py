@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from collector import alerts
-from collector.log import Reader, Record, RecordKind
+from collector.bulk import Bulk
+from collector.log import Reader, Record, Tail
 from collector.state import State, write_snapshot
 from ticketing.alert import Alert
 from ticketing.errors import Unavailable
@@ -42,6 +43,7 @@ class Pipeline:
         log_directory: Path,
         store: Store,
         *,
+        tail: Tail | None = None,
         snapshot: Path,
         snapshot_seconds: float,
         observe: Callable[[float], None],
@@ -54,6 +56,7 @@ class Pipeline:
         self.snapshot_position = 0
         self._store = store
         self._log_directory = log_directory
+        self._tail = tail
         self._reader = Reader(log_directory)
         self._snapshot = snapshot
         self._snapshot_seconds = snapshot_seconds
@@ -92,7 +95,7 @@ class Pipeline:
                 _LOG.warning("the snapshot cannot be used, reading the whole log: %s", error)
                 self.state = State()
         self.snapshot_position = self.state.position
-        self._reader = Reader(self._log_directory, self.state.position + 1)
+        self._reader = Reader(self._log_directory, self.state.position + 1, self._tail)
         self.head = head
         while self._apply_some():
             pass
@@ -130,31 +133,39 @@ class Pipeline:
 
     def _apply_some(self) -> bool:
         """Apply the next records of the log; whether there were any."""
-        records = self._reader.read(self.head)
-        rest = iter(records)
-        while (tick := self._apply_to_tick(rest)) is not None:
-            self._commit(*tick)
-        self.records += len(records)
-        if records and records[-1].received - self._snapshot_at > self._snapshot_seconds:
-            self._snapshot_at = records[-1].received
+        block = self._reader.read_block(self.head)
+        if block is None:
+            return False
+        bulk = Bulk(block)
+        first = 0
+        for tick in bulk.ticks:
+            self._apply(bulk, first, tick)
+            record = block.record(tick)
+            self._commit(record, self._tick(record))
+            first = tick + 1
+        self._apply(bulk, first, len(block))
+        self.records += len(block)
+        last = float(block.received[-1])
+        if last - self._snapshot_at > self._snapshot_seconds:
+            self._snapshot_at = last
             self._write_snapshot()
-        return bool(records)
+        return True
 
-    def _apply_to_tick(self, records: Iterator[Record]) -> tuple[Record, list[Alert]] | None:
-        """Apply records up to the next tick; return it and the alerts that changed, None if no tick is left."""
+    def _apply(self, bulk: Bulk, first: int, end: int) -> None:
         with self.lock:
-            for record in records:
-                before = time.perf_counter()
-                self._pending += alerts.from_transitions(self.state.apply(record))
-                if record.kind != RecordKind.TICK:
-                    continue
-                self._observe(time.perf_counter() - before)
-                changes, self._pending = self._pending, []
-                if record.received - self._values_at >= VALUES_EVERY:
-                    self._values_at = record.received
-                    changes += alerts.from_active(self.state.engine.active(), record.received)
-                return record, changes
-        return None
+            self._pending += alerts.from_transitions(bulk.apply(self.state, first, end))
+
+    def _tick(self, record: Record) -> list[Alert]:
+        """Apply a tick; return the alerts that changed since the last one."""
+        with self.lock:
+            before = time.perf_counter()
+            changes = self._pending + alerts.from_transitions(self.state.apply(record))
+            self._observe(time.perf_counter() - before)
+            self._pending = []
+            if record.received - self._values_at >= VALUES_EVERY:
+                self._values_at = record.received
+                changes += alerts.from_active(self.state.engine.active(), record.received)
+        return changes
 
     def _commit(self, tick: Record, changes: list[Alert]) -> None:
         """Store what a tick changed, once: a position that was committed before is passed over."""

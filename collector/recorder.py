@@ -7,18 +7,25 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agent import wire
 from agent.wire import Kind
 from collector.config import HistoryLimits
 from collector.history.errors import HistoryError, HistoryFullError
 from collector.history.history import History
+from collector.history.integers import Floats
 from collector.history.schema import SchemaRef
-from collector.log import Reader, Record, RecordKind
+from collector.log import Block, Reader, Record, Tail
 from collector.log.segments import segments
-from collector.rows import Samples, frame_of, samples_of
+from collector.rows import frame_of, samples_of
+from collector.singles import Singles, frames, singles
 
 FLUSH_SECONDS = 30.0
 RETRY_SECONDS = 2.0
+GATHER_SECONDS = 1.0  # for so long rows are left in the log, so that each device's are taken together
+MANY_RECORDS = 8_192  # or until there are so many records
 _LOG = logging.getLogger(__name__)
 
 
@@ -26,7 +33,13 @@ class Recorder:
     """Follows the log in a thread and keeps every sample; any thread may read `history`."""
 
     def __init__(
-        self, log_directory: Path, head: int, folder: Path, limits: HistoryLimits, known: Callable[[int], bytes | None]
+        self,
+        log_directory: Path,
+        head: int,
+        folder: Path,
+        limits: HistoryLimits,
+        known: Callable[[int], bytes | None],
+        tail: Tail | None = None,
     ) -> None:
         """The log ends before record `head`; `known(id)` returns the payload of a schema that came before the place
         where this consumer begins to read.
@@ -39,7 +52,7 @@ class Recorder:
         first = kept[0].first if kept else head
         if not first <= self.history.position() <= head:  # the log lost its beginning, or all of it
             self.history.rebase(first)
-        self._reader = Reader(log_directory, self.history.position())
+        self._reader = Reader(log_directory, self.history.position(), tail)
         self._known = known
         self._schemas: dict[int, SchemaRef] = {}
         self._head = head
@@ -64,10 +77,11 @@ class Recorder:
         self._thread.start()
 
     def advance(self, head: int) -> None:
-        """Tell that the records below `head` are durable."""
-        with self._wake:
-            self._head = head
-            self._wake.notify()
+        """Tell that the records below `head` are durable; they are taken soon, many of them together."""
+        self._head = head
+        if head - self._reader.position >= MANY_RECORDS:
+            with self._wake:
+                self._wake.notify()
 
     def stop(self) -> None:
         """Read what is durable, write all of it, and end."""
@@ -80,36 +94,63 @@ class Recorder:
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._stopping and self._reader.position >= self._head:
-                    self._wake.wait()
+                if not self._stopping and self._head - self._reader.position < MANY_RECORDS:
+                    self._wake.wait(GATHER_SECONDS)
                 stopping = self._stopping
-            while records := self._reader.read(self._head):
-                if not self._take(records):
+            while (block := self._reader.read_block(self._head)) is not None:
+                if not self._take(block):
                     return
             if stopping:
                 self._flush(self._reader.position, everything=True)
                 return
 
-    def _take(self, records: list[Record]) -> bool:
+    def _take(self, block: Block) -> bool:
         """Keep the rows of some records; whether to go on: not if there is no room for them, and the end has come."""
-        for record in records:
-            if record.kind == RecordKind.FRAME and not self._take_frame(record):
+        found = singles(block)
+        indices, kinds = frames(block)
+        alone = np.isin(indices, found.indices, assume_unique=True)
+        rows = (kinds == Kind.ROWS) | (kinds == Kind.PART)
+        mixed = np.unique(block.devices[indices[~alone & rows]])
+        order = np.argsort(found.devices, kind="stable")
+        order = order[~np.isin(found.devices[order], mixed)]
+        alone &= ~np.isin(block.devices[indices], mixed)  # a device's rows are counted in the order of the log
+        for index in indices[~alone & (rows | (kinds == Kind.SCHEMA))].tolist():
+            if not self._take_frame(block.record(index)):
                 return False
-        self._last = records[-1].received
-        if self._last - self._flushed_at >= FLUSH_SECONDS:
+        if not self._take_singles(found, order):
+            return False
+        self._last = float(block.received[-1])
+        if self._last - self._flushed_at >= FLUSH_SECONDS or self.history.due:
             self._flushed_at = self._last
-            self._flush(records[-1].number + 1)
+            self._flush(int(block.numbers[-1]) + 1)
+        return True
+
+    def _take_singles(self, found: Singles, order: NDArray[np.intp]) -> bool:
+        """Keep rows that came one by one, sorted by device."""
+        if not len(order):
+            return True
+        devices, schemas = found.devices[order], found.schemas[order]
+        changes = np.flatnonzero((devices[1:] != devices[:-1]) | (schemas[1:] != schemas[:-1])) + 1
+        starts, ends = [0, *changes.tolist()], [*changes.tolist(), len(order)]
+        times, at = found.times[order], found.at[order]
+        for start, end in zip(starts, ends, strict=True):
+            number = int(schemas[start])
+            schema = self._schemas.get(number) or self._recall(number)
+            if schema is None:
+                continue
+            values = found.floats[at[start:end, None] + np.arange(schema.columns)]
+            if not self._append(int(devices[start]), schema, times[start:end], values):
+                return False
         return True
 
     def _take_frame(self, record: Record) -> bool:
         frame = frame_of(record)
         if frame.kind == Kind.SCHEMA:
             self._learn(record.body[frame.start :])
-        elif frame.kind in (Kind.ROWS, Kind.PART):
-            samples = samples_of(record, frame)
-            schema = self._schemas.get(samples.schema) or self._recall(samples.schema)
-            return schema is None or self._append(record, schema, samples)
-        return True
+            return True
+        samples = samples_of(record, frame)
+        schema = self._schemas.get(samples.schema) or self._recall(samples.schema)
+        return schema is None or self._append(record.device, schema, samples.times, samples.values)
 
     def _learn(self, payload: bytes) -> SchemaRef:
         schema = wire.schema_id(payload)
@@ -120,21 +161,21 @@ class Recorder:
         payload = self._known(schema)
         return None if payload is None else self._learn(payload)
 
-    def _append(self, record: Record, schema: SchemaRef, samples: Samples) -> bool:
+    def _append(self, device: int, schema: SchemaRef, times: Floats, values: Floats) -> bool:
         while True:
             try:
-                self.history.append(record.device, schema, samples.times, samples.values)
+                self.history.append(device, schema, times, values)
             except HistoryFullError as error:  # the log keeps them until there is room
                 if self._stopping:
                     return False
                 _LOG.warning("the history waits: %s", error)
                 with self._wake:
                     self._wake.wait(RETRY_SECONDS)
-                self._flush(record.number)
+                self._flush(None)  # in the middle of a block, some of whose records are kept and some are not
             else:
                 return True
 
-    def _flush(self, position: int, *, everything: bool = False) -> None:
+    def _flush(self, position: int | None, *, everything: bool = False) -> None:
         try:
             self.history.flush(position, self._last, everything=everything)
         except HistoryError as error:  # it stays in memory, and in the log

@@ -15,7 +15,7 @@ import numpy as np
 from agent import wire
 from agent.wire import Kind
 from collector.eventcounts import Dumped, EventCounts
-from collector.ingest.intake import Marks, remember
+from collector.ingest.intake import Marks, is_new
 from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.liveness import SERIES, Presence
 from collector.log import Record, RecordKind
@@ -133,8 +133,8 @@ class State:
             payload = body[frame.start :]
             self.schemas[wire.schema_id(payload)] = payload
             return
-        if frame.seq:
-            remember(self.marks.setdefault(device, {}), frame.epoch, frame.seq)
+        if not is_new(self.marks.setdefault(device, {}), frame):
+            return  # taken before, by another process that receives
         if kind == Kind.GOODBYE:
             goodbye = decode(body[frame.start :], Goodbye)
             self.presence.goodbye(device, record.received, goodbye.reason, goodbye.ttl)
@@ -190,6 +190,10 @@ class State:
             if device not in self.hellos:
                 self.presence.interval(device, WRITER_INTERVAL)
         append_sparse(self.fleet, layout, samples.times, samples.values, is_absent(samples.values))
+
+    def steady_layout(self, device: int, schema: int) -> Layout | None:
+        """Return the layout of a device's rows, if it sent such rows before."""
+        return self._layouts.get((device, schema))
 
     def _hello(self, device: int, hello: Hello, now: float) -> None:
         self.hellos[device] = hello

@@ -191,6 +191,10 @@ class Fleet:
             self.windows.note(layout, times, values.take(layout.columns, axis=1))
         if first < self.dirty:
             self.dirty = first
+        self.touch(layout)
+
+    def touch(self, layout: Layout) -> None:
+        """Note that the values of a layout's series may have changed."""
         if layout.names is None:
             self.epoch += 1
         else:

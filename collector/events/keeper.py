@@ -14,8 +14,9 @@ from collector.config import EventLimits
 from collector.events.differences import differences
 from collector.events.store import EventStore, Happening, Inventory, Parts
 from collector.ingest.messages import Event, decode_event
-from collector.log import Reader, Record, RecordKind
+from collector.log import Reader, Record, Tail
 from collector.rows import frame_of
+from collector.singles import of_kind
 
 RETRY_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 300.0
@@ -31,14 +32,16 @@ class EventKeeper:
         retries: how often the database was not there.
     """
 
-    def __init__(self, log_directory: Path, head: int, store: EventStore, limits: EventLimits) -> None:
+    def __init__(
+        self, log_directory: Path, head: int, store: EventStore, limits: EventLimits, tail: Tail | None = None
+    ) -> None:
         """The log ends before record `head`. Raises sqlalchemy.exc.SQLAlchemyError: the database does not answer."""
         self.kept = 0
         self.retries = 0
         self._store = store
         self._limits = limits
         self._stored = store.position()
-        self._reader = Reader(log_directory, self._stored + 1)
+        self._reader = Reader(log_directory, self._stored + 1, tail)
         self._head = head
         self._swept = 0.0
         self._wake = threading.Condition()
@@ -78,39 +81,40 @@ class EventKeeper:
                 while not self._stopping and self._reader.position >= self._head:
                     self._wake.wait()
                 stopping = self._stopping
-            while records := self._reader.read(self._head):
-                if not self._take(records, idle=not stopping):
+            while (block := self._reader.read_block(self._head)) is not None:
+                found = [block.record(index) for index in of_kind(block, Kind.EVENT).tolist()]
+                if not self._take(found, int(block.numbers[-1]), float(block.received[-1]), idle=not stopping):
                     return
             if stopping:
                 self._write([], [], self._reader.position - 1)
                 return
 
-    def _take(self, records: list[Record], *, idle: bool) -> bool:
-        """Store the events of some records; whether to go on: not if the database is away and the end has come."""
+    def _take(self, records: list[Record], last: int, now: float, *, idle: bool) -> bool:
+        """Store the events in some records, up to record `last`, which came at `now`; whether to go on: not if the
+        database is away and the end has come.
+        """
         events: list[Happening] = []
         inventories: list[tuple[int, Inventory]] = []
         known: dict[int, Parts] = {}
         for record in records:
-            if record.kind == RecordKind.FRAME and record.body[4] == Kind.EVENT:
-                event = decode_event(record.body[frame_of(record).start :])
-                at = min(event.t + record.skew, record.received)
-                if event.data is None:
-                    events.append(_happening(record.device, at, event))
-                    continue
-                before = known.get(record.device)
-                if before is None:
-                    before = self._newest(record.device)
-                if before != event.data:
-                    events += differences(record.device, at, before, event.data) if before else []
-                    inventories.append((record.device, Inventory(at, event.data)))
-                    known[record.device] = event.data
-        last = records[-1]
-        if not (events or inventories) and idle and last.number - self._stored < _IDLE_RECORDS:
+            event = decode_event(record.body[frame_of(record).start :])
+            at = min(event.t + record.skew, record.received)
+            if event.data is None:
+                events.append(_happening(record.device, at, event))
+                continue
+            before = known.get(record.device)
+            if before is None:
+                before = self._newest(record.device)
+            if before != event.data:
+                events += differences(record.device, at, before, event.data) if before else []
+                inventories.append((record.device, Inventory(at, event.data)))
+                known[record.device] = event.data
+        if not (events or inventories) and idle and last - self._stored < _IDLE_RECORDS:
             return True
-        done = self._write(events, inventories, last.number)
-        if done and last.received - self._swept >= SWEEP_SECONDS:
-            self._swept = last.received
-            self._sweep(last.received)
+        done = self._write(events, inventories, last)
+        if done and now - self._swept >= SWEEP_SECONDS:
+            self._swept = now
+            self._sweep(now)
         return done
 
     def _newest(self, device: int) -> Parts:

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from collector.history.days import DAY, INDEX, day_of, paths, remove
 from collector.history.errors import HistoryError, HistoryFullError
 from collector.history.gathering import Closed, Names, Open, Places, Samples, places
-from collector.history.head import PACKED_ROWS, Head, Stored, chunks
+from collector.history.head import PACKED_ROWS, Head, Rows, Stored, chunks
 from collector.history.integers import Floats
 from collector.history.partition import Partition, State, delete_device, failure, is_damage, read_state
 from collector.history.progress import Mark, Progress
@@ -22,7 +22,9 @@ from collector.history.resolution import Steps, resolve_all
 from collector.history.schema import SchemaRef, pack
 
 _FEW_ROWS: Final = 8  # a head with fewer waits for more, so that a jumping clock does not make a chunk of each row
-_RAW_BYTES: Final = 64 << 20  # open rows beyond this are packed
+_RAW_BYTES: Final = 64 << 20  # open rows beyond this are made chunks, or packed
+_MANY_ROWS: Final = 64  # make a good chunk, whatever their time
+_CLOSED_BYTES: Final = 4 << 20  # are encoded together
 _SWEEPS: Final = 10  # so often in the time of a chunk, heads of slow and silent devices are looked for
 
 
@@ -93,6 +95,11 @@ class History:
         """Bytes of open rows that are not packed and of chunks that are not written yet."""
         return self._held + self._raw
 
+    @property
+    def due(self) -> bool:
+        """Whether so much waits to be written that a flush should not wait."""
+        return self._held > self._hold // 8
+
     def position(self) -> int:
         """Return where in the log to start: what comes from there on is taken once, no matter what was written."""
         return self._position
@@ -141,9 +148,18 @@ class History:
                 head = self._open(device, times)
             rows = head.append(series, times, values)
             self._raw += values.nbytes
-            if self._raw > _RAW_BYTES and rows.raw >= PACKED_ROWS:
-                self._raw -= rows.raw_bytes
-                rows.pack()
+            if self._raw > _RAW_BYTES:
+                self._make_room(head, rows)
+
+    def _make_room(self, head: Head, rows: Rows) -> None:
+        """Make a chunk of a head that has enough for one, else pack rows, because there are many open ones."""
+        if head.rows >= _MANY_ROWS:
+            self._close(head, self._progress.seen[head.device])
+            if sum(closed.raw_bytes for closed in self._closed) > _CLOSED_BYTES:
+                self._encode()
+        elif rows.raw >= PACKED_ROWS:
+            self._raw -= rows.raw_bytes
+            rows.pack()
 
     def _open(self, device: int, times: Floats) -> Head:
         head = self._heads[device] = Head(device, self._seconds, float(times[0]), self._now)
@@ -155,11 +171,12 @@ class History:
         self._closed.append(head)
         self._upto[head.device] = upto
 
-    def flush(self, position: int, now: float, *, everything: bool = False) -> None:
+    def flush(self, position: int | None, now: float, *, everything: bool = False) -> None:
         """Write the chunks that are full (at a stop: everything), and how far the log was read, in one transaction.
 
         Args:
-            position: all rows that were appended come from before it in the log, all that will be from there on.
+            position: all rows that were appended come from before it in the log, all that will be from there on;
+                None: there is no such place, for rows were appended in another order.
             now: the time; it decides the day's file, and what is old enough to be deleted.
             everything: write the open rows too.
 
@@ -177,7 +194,8 @@ class History:
                 self.drop(now - self._retention)
                 self._swept = now
                 self._sweep(now, everything=everything)
-                self._progress.mark(position)
+                if position is not None:
+                    self._progress.mark(position)
             self._encode()
             for device, rows in self._upto.items():
                 self._progress.wrote(device, rows)

@@ -91,7 +91,7 @@ class Intake:
                     new = schema not in self.schemas and schema not in schemas
                     schemas[schema] = columns
                 else:
-                    new = _is_new(marks, frame)
+                    new = is_new(marks, frame)
                     if frame.kind == Kind.ROWS:
                         rows = wire.read_rows(body, frame, path)
                         known = self.schemas.get(rows.schema) or schemas.get(rows.schema)
@@ -159,7 +159,8 @@ def remember(marks: Marks, epoch: int, seq: int) -> None:
         del marks[min(marks)]
 
 
-def _is_new(marks: Marks, frame: wire.Frame) -> bool:
+def is_new(marks: Marks, frame: wire.Frame) -> bool:
+    """Whether a frame was not taken before; note that it is now."""
     if not frame.seq:
         return True  # its sender does not number its frames
     known = marks.get(frame.epoch)

@@ -1,7 +1,9 @@
 """The collector's log: what arrived, durable before it is acknowledged; everything else is a consumer of it."""
 
+from collector.log.block import Block
 from collector.log.reader import Reader
 from collector.log.record import Record, RecordKind
+from collector.log.tail import Tail
 from collector.log.writer import Log
 
-__all__ = ["Log", "Reader", "Record", "RecordKind"]
+__all__ = ["Block", "Log", "Reader", "Record", "RecordKind", "Tail"]
