@@ -50,7 +50,8 @@ def frames(block: Block) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
 def of_kind(block: Block, kind: int) -> NDArray[np.intp]:
     """Return the indices of the records that are frames of a kind."""
     indices, kinds = frames(block)
-    return indices[kinds == kind]
+    wanted: NDArray[np.intp] = indices[kinds == kind]
+    return wanted
 
 
 def singles(block: Block) -> Singles:

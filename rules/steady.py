@@ -52,15 +52,15 @@ class SteadyRows:
         self._times.append(latest)
         self._widths.append(width)
         if layout.columns is not None:
-            self._note(layout, found, rows)
+            self._note(layout, layout.columns, found, rows)
         first = float(found.times[rows[0]])
         if first < fleet.dirty:
             fleet.dirty = first
         fleet.touch(layout)
 
-    def _note(self, layout: Layout, found: Found, rows: NDArray[np.intp]) -> None:
+    def _note(self, layout: Layout, columns: NDArray[np.intp], found: Found, rows: NDArray[np.intp]) -> None:
         """Let the windows have what they keep of the rows."""
-        kept = found.floats[found.at[rows][:, None] + layout.columns]
+        kept = found.floats[found.at[rows][:, None] + columns]
         missing = is_stale(kept) if self._fleet.keep_nan else np.isnan(kept)
         if missing.any():
             kept[missing] = STALE
