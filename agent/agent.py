@@ -8,6 +8,7 @@ import time
 from agent import __version__, plainjson, wire
 from agent.batch import NO_VALUE, Layout
 from agent.connection import Want
+from agent.errors import AgentError
 from agent.loop import Wake, wait
 from agent.manners import own_readings
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SYSTEMS = {"linux": "linux", "win32": "windows", "darwin": "macos"}
 GOODBYE_SECONDS = 1.8
+NAP_TTL = 7 * 86_400.0  # a sign of life ends it
+RESTART_TTL = 60.0
 KEEP_AFTER = 2.0  # seconds after which a batch that the collector has not confirmed goes to the disk
 
 
@@ -42,6 +45,7 @@ class Agent:
         interval: float,
         boot: float,
         reason: str = "start",
+        check_config: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,12 +58,17 @@ class Agent:
         self._interval = interval
         self._boot = boot
         self._reason = reason
+        self._check_config = check_config
         self._clock = clock
         self._monotonic = monotonic
         self._layout = Layout()
         self._stopping: tuple[str, float] | None = None
         self._asked = False
+        self._napping = False
+        self._changed = False
         self._taken = 0
+        self.again = False
+        self.config_error = ""
         self._started = clock()
         self._wake = Wake()
 
@@ -71,6 +80,16 @@ class Agent:
     def stop(self, reason: str = "stop", ttl: float | None = None) -> None:
         """Ask `run` to say goodbye and return."""
         self._stopping = (reason, self._config.goodbye_ttl if ttl is None else ttl)
+        self._wake.set()
+
+    def nap(self) -> None:
+        """Say goodbye because the machine is about to sleep; the readings go on when it is awake again."""
+        self._napping = True
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Look at the configuration: `run` returns with `again` set if it is another and can be used."""
+        self._changed = True
         self._wake.set()
 
     def tell(self) -> None:
@@ -106,11 +125,29 @@ class Agent:
             if self._asked:
                 self._asked = False
                 self._tell()
+            if self._changed:
+                self._changed = False
+                self._reload()
+            if self._napping:
+                self._napping = False
+                self._sender.hold(wire.Kind.GOODBYE, plainjson.dumps({"reason": "sleep", "ttl": NAP_TTL}))
+                if want.file < 0:
+                    want = next(steps)
             if ready or self._monotonic() >= want.until:
                 want = next(steps)
         steps.close()
         self._scout.close()
         self._goodbye()
+
+    def _reload(self) -> None:
+        try:
+            self._check_config()
+        except AgentError as error:
+            self.config_error = str(error)
+            self._log.error("configuration not taken", error=str(error))
+            return
+        self.again = True
+        self.stop("restart", RESTART_TTL)
 
     def _next_due(self, due: float) -> float:
         """Return when the next reading is due; after a time asleep the missed ones are not made up for."""
@@ -150,6 +187,7 @@ class Agent:
         readings["watchdesk_spool_bytes"] = float(sender.spool.size)
         readings["watchdesk_spool_dropped_total"] = float(sender.spool.dropped + sender.dropped + sender.refused)
         readings["watchdesk_spool_damaged_total"] = float(sender.spool.damaged)
+        readings["watchdesk_agent_config_last_reload_successful"] = float(not self.config_error)
         readings["watchdesk_agent_series_dropped"] = float(self._layout.dropped + self._runner.dropped)
         # Without a value at first, so that its column is there from the start and the schema need not change.
         readings["watchdesk_clock_offset_seconds"] = NO_VALUE if sender.clock_offset is None else sender.clock_offset
@@ -157,6 +195,10 @@ class Agent:
 
     def _goodbye(self) -> None:
         reason, ttl = self._stopping or ("stop", 0.0)
+        if reason == "stop":
+            from agent.ending import reason as why
+
+            reason = why()
         self._log.info("stopping", reason=reason)
         steps = self._sender.goodbye(plainjson.dumps({"reason": reason, "ttl": ttl}), GOODBYE_SECONDS)
         for want in steps:
@@ -167,5 +209,7 @@ class Agent:
     def _tell(self) -> None:
         from agent.status import status  # when somebody asks
 
-        text = status(self._started, self._taken, self._sender, self._runner, self._layout)
+        text = status(
+            self._started, self._taken, self._sender, self._runner, self._layout, config_error=self.config_error
+        )
         self._state.write("status", text, sync=False)

@@ -79,6 +79,7 @@ def show(said: dict[str, object], now: float) -> str:
     lines += [
         f"last contact  {f'{now - contact:.0f} s ago' if isinstance(contact, float) else 'none yet'}",
         f"last error    {said.get('last_error') or 'none'}",
+        *([f"agent.conf    NOT TAKEN: {said['config_error']}"] if said.get("config_error") else []),
         f"spool         {said.get('spool_bytes')} bytes",
         f"lost          {said.get('spool_dropped')} batches dropped, {said.get('spool_damaged')} places damaged",
         f"clock offset  {said.get('clock_offset')} s",

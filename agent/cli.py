@@ -41,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", "show last contact, spool, and each probe's time and result")
     status.add_argument("--json", action="store_true", help="for a script")
 
+    doctor = _command(commands, "doctor", "look at what stands between this machine and its collector, and what to do")
+    doctor.add_argument("--config", metavar="FILE", help="the configuration; else agent.conf in the state directory")
+    doctor.add_argument("--json", action="store_true", help="for a script")
+
     probe = _command(commands, "probe", "read once and print what would be sent, in Prometheus text format")
     probe.add_argument("name", metavar="NAME", help="a probe's name, or all")
     probe.add_argument("--config", metavar="FILE", help="the configuration; else agent.conf in the state directory")
@@ -135,6 +139,15 @@ def status_command(state: State, chosen: argparse.Namespace) -> int:
     return 0 if said["running"] else 1
 
 
+def doctor_command(state: State, chosen: argparse.Namespace) -> int:
+    """Examine the way to the collector."""
+    from agent import doctor
+
+    findings = doctor.examine(state, chosen.config, os.environ, time.time)
+    say(json.dumps([finding._asdict() for finding in findings]) if chosen.json else doctor.show(findings))
+    return 1 if any(finding.state == doctor.PROBLEM for finding in findings) else 0
+
+
 def probe_command(state: State, chosen: argparse.Namespace) -> int:
     """Read once and print."""
     from agent.asking import read_once
@@ -224,5 +237,6 @@ COMMANDS = {
     "probe": probe_command,
     "uninstall": uninstall_command,
     "service": service_command,
+    "doctor": doctor_command,
     "completion": completion_command,
 }

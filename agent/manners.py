@@ -33,7 +33,8 @@ def step_back(nice: int, log: Log) -> None:
 
 def _lower_priority(nice: int) -> None:
     if sys.platform != "win32":
-        os.nice(nice)
+        nice = max(nice, os.getpriority(os.PRIO_PROCESS, 0))  # it may be lowered already: a reload runs this again
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
     elif nice:
         import psutil  # where it is used: Linux does without
 

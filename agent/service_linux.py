@@ -10,6 +10,13 @@ USER = "watchdesk-agent"
 UNIT_FILE = "/etc/systemd/system/watchdesk-agent.service"
 SYSUSERS = 'u watchdesk-agent - "Watchdesk agent" /var/lib/watchdesk-agent\n'
 
+HOOK_FILE = "/usr/lib/systemd/system-sleep/watchdesk-agent"
+HOOK = """\
+#!/bin/sh
+# The agent says goodbye before the machine sleeps, so that nobody takes it for dead.
+[ "$1" != pre ] || exec systemctl kill --kill-who=main --signal=SIGUSR2 watchdesk-agent
+"""
+
 UNIT = """\
 [Unit]
 Description=Watchdesk agent
@@ -78,6 +85,7 @@ def install(directory: str, program: str, *, systemd: bool | None = None) -> lis
     if os.path.isdir("/run/systemd/system") if systemd is None else systemd:
         steps += [
             Write(UNIT_FILE, unit(directory, program)),
+            Write(HOOK_FILE, HOOK, 0o755),
             Run(("systemctl", "daemon-reload")),
             Run(("systemctl", "enable", USER)),
             Run(("systemctl", "restart", USER)),
@@ -94,6 +102,7 @@ def remove() -> list[Step]:
     """Return the steps that take the unit and the user away."""
     return [
         Remove(UNIT_FILE),
+        Remove(HOOK_FILE),
         Run(("systemctl", "daemon-reload"), may_fail=True),
         Run(("systemctl", "reset-failed", USER), may_fail=True),
         Run(("userdel", USER), may_fail=True),

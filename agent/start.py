@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from agent.probes import Probe
     from agent.state import Enrolment
 
+GOOD = "agent.conf.good"
+
 
 def read_config(state: State, file: str | None) -> Config:
     """Return the configuration of the file, or of agent.conf in the state directory if there is one.
@@ -76,7 +78,18 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log, confi
     boot, identity = booted()
     reason = note_start(state, identity, log)
     scout = scout_for(state, config, host, log, config_file)
-    return Agent(config, state, runner, sender, log, scout=scout, interval=enrolment.interval, boot=boot, reason=reason)
+    return Agent(
+        config,
+        state,
+        runner,
+        sender,
+        log,
+        scout=scout,
+        interval=enrolment.interval,
+        boot=boot,
+        reason=reason,
+        check_config=lambda: connect(read_config(state, config_file), enrolment, os.environ),
+    )
 
 
 def scout_for(state: State, config: Config, host: Host, log: Log, config_file: str | None) -> Scout:
@@ -170,15 +183,39 @@ def run(directory: str, config_file: str | None) -> int:
     enrolment = state.enrolment()
     state.create()
     state.lock()
-    config = read_config(state, config_file)
+    config, problem = last_good(state, config_file)
     log = Log(config.log_level)
+    if problem:
+        log.error("configuration not taken, the last good one holds", error=problem)
     step_back(config.nice, log)
     agent = assemble(state, config, enrolment, log, config_file)
+    agent.config_error = problem
     listen(agent)
     log.info("started", version=__version__, device=enrolment.device, url=enrolment.url, state=directory)
     agent.run()
     note_stop(state, log)
+    if agent.again:
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - this very command
     return 0
+
+
+def last_good(state: State, config_file: str | None) -> tuple[Config, str]:
+    """Return the configuration, and what is wrong with it if the last good one had to take its place.
+
+    Raises:
+        ConfigError: it is wrong, and there is no other.
+    """
+    good = state.path(GOOD)
+    try:
+        config = read_config(state, config_file)
+    except ConfigError as error:
+        if config_file is not None or read_file(good) is None:
+            raise
+        return read_config(state, good), str(error)
+    text = state.read("agent.conf") or ""
+    if config_file is None and text != (state.read(GOOD) or ""):
+        _note(state, text, Log("error"), GOOD)
+    return config, ""
 
 
 def listen(agent: Agent) -> None:
@@ -192,4 +229,6 @@ def listen(agent: Agent) -> None:
     signal.signal(signal.SIGINT, stop)
     if sys.platform != "win32":
         signal.signal(signal.SIGUSR1, lambda _number, _frame: agent.tell())
+        signal.signal(signal.SIGUSR2, lambda _number, _frame: agent.nap())
+        signal.signal(signal.SIGHUP, lambda _number, _frame: agent.reload())
     signal.set_wakeup_fd(agent.wake_file, warn_on_full_buffer=False)

@@ -4,6 +4,7 @@
     token        the device's token (0600)
     ca.pem       the collector's CA, the only one that is trusted
     agent.conf   the configuration, written by people; optional
+    agent.conf.good    the last one that could be used
     memory       what heavy readings want to know next time
     last         how the last run began and whether it ended on purpose
     lock         held by the running agent
@@ -24,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILES = ("enrolment", "token", "ca.pem", "agent.conf", "last", "lock", "memory", "status")
+FILES = ("enrolment", "token", "ca.pem", "agent.conf", "agent.conf.good", "last", "lock", "memory", "status")
 WINDOWS = sys.platform == "win32"
 
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from agent.transport import Sender
 
 
-def status(started: float, taken: int, sender: Sender, runner: Runner, layout: Layout) -> str:
+def status(
+    started: float, taken: int, sender: Sender, runner: Runner, layout: Layout, *, config_error: str = ""
+) -> str:
     """Return the agent's state as JSON."""
     probes = {
         name: {
@@ -30,6 +32,7 @@ def status(started: float, taken: int, sender: Sender, runner: Runner, layout: L
             "series": layout.columns,
             "last_contact": sender.last_contact,
             "last_error": sender.last_error,
+            "config_error": config_error,
             "pushes": sender.pushes,
             "refused": sender.refused,
             "clock_offset": sender.clock_offset,

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from agent import __version__  # noqa: E402 - of this checkout
-from agent.service_linux import SYSUSERS, USER, unit  # noqa: E402
+from agent.service_linux import HOOK, HOOK_FILE, SYSUSERS, USER, unit  # noqa: E402
 
 STATE = "/var/lib/watchdesk-agent"
 LIBRARY = "usr/lib/watchdesk-agent"
@@ -74,6 +74,7 @@ def files() -> dict[str, File]:
     return program | {
         "usr/bin/watchdesk-agent": File(PROGRAM.encode(), 0o755),
         "usr/lib/systemd/system/watchdesk-agent.service": File(unit(STATE, "/usr/bin/watchdesk-agent").encode()),
+        HOOK_FILE.removeprefix("/"): File(HOOK.encode(), 0o755),
         "usr/lib/sysusers.d/watchdesk-agent.conf": File(SYSUSERS.encode()),
         "usr/share/doc/watchdesk-agent/copyright": File((ROOT / "LICENSE").read_bytes()),
     }

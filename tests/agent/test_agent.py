@@ -25,7 +25,7 @@ from agent.state import State
 from agent.transport import Sender, Timing
 from tests.agent.authority import Authority
 from tests.agent.collector import SECRET, TOKEN, TestCollector, running
-from tests.agent.helpers import Clock, Lines, agent, command, eventually, idle_scout
+from tests.agent.helpers import AgentProcess, Clock, Lines, agent, command, eventually, idle_scout
 
 
 def test_readings_arrive_with_everything_that_makes_them_understood(collector: TestCollector, state: Path) -> None:
@@ -288,3 +288,48 @@ def test_an_hour_without_growth(collector: TestCollector, state: Path) -> None:
             time.sleep(60)
             collector.start()
         assert resident() - before < 512
+
+
+def test_a_changed_configuration_is_taken_without_a_new_process(collector: TestCollector, state: Path) -> None:
+    with agent(state, config="interval = 1\n") as process:
+        eventually(collector.rows)
+        (state / "agent.conf").write_text("interval = 2\nprobe.load = off\n")
+        os.kill(process.pid, signal.SIGHUP)
+        eventually(lambda: collector.said(wire.Kind.GOODBYE))
+        assert collector.said(wire.Kind.GOODBYE)[0]["reason"] == "restart"
+        eventually(lambda: collector.rows()[-1].values.get("node_load1") is None)
+        assert process.alive
+        assert collector.said(wire.Kind.HELLO)[-1]["interval"] == 2.0
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 5
+
+
+def test_a_wrong_configuration_changes_nothing_and_is_told(collector: TestCollector, state: Path) -> None:
+    with agent(state, config="interval = 1\n") as process:
+        eventually(collector.rows)
+        (state / "agent.conf").write_text("interval = 1\nintervall = 2\n")
+        os.kill(process.pid, signal.SIGHUP)
+        eventually(lambda: "line 2" in process.log())
+        eventually(lambda: collector.latest("watchdesk_agent_config_last_reload_successful") == 0.0)
+        assert "line 2" in command("status", state=state).stdout
+        process.kill()
+        process = AgentProcess(state, config="interval = nonsense\n")  # it starts with the last one that was good
+        try:
+            before = len(collector.rows())
+            eventually(lambda: len(collector.rows()) > before)
+            assert "line 1" in process.log()
+            (state / "agent.conf").write_text("interval = 1\n")
+            os.kill(process.pid, signal.SIGHUP)
+            eventually(lambda: collector.latest("watchdesk_agent_config_last_reload_successful") == 1.0)
+        finally:
+            process.close()
+
+
+def test_before_the_machine_sleeps_it_says_goodbye_and_goes_on(collector: TestCollector, state: Path) -> None:
+    with agent(state) as process:
+        eventually(collector.rows)
+        os.kill(process.pid, signal.SIGUSR2)
+        eventually(lambda: collector.said(wire.Kind.GOODBYE))
+        assert collector.said(wire.Kind.GOODBYE)[0]["reason"] == "sleep"
+        before = len(collector.rows())
+        eventually(lambda: len(collector.rows()) > before)
+        assert process.stop() == 0
