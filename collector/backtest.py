@@ -23,6 +23,7 @@ from ticketing.models import Base
 from ticketing.rows import rebuilt
 from ticketing.scope import EVERYTHING
 from ticketing.store import Filter, Order, Store
+from ticketing.topology import Topology
 
 VALUES_EVERY: Final = 300.0  # seconds between the values of alerts that go on: as often as the timeline notes them
 Table = tuple[str, str]
@@ -84,6 +85,7 @@ class Backtest:
         engine = connect("sqlite://")
         Base.metadata.create_all(engine)
         self._store = Store(engine)
+        self._topology = around.book.topology() if around.book else Topology()
         self._replay = Replay(files, samples, around.book.targets() if around.book else None, step=step)
         self._before(around)
         self._wake: float | None = None
@@ -118,14 +120,14 @@ class Backtest:
 
     def _apply(self, changes: list[Alert], now: float) -> None:
         self._position += 1
-        self._store.apply(changes, consumer=_CONSUMER, position=self._position, now=now)
+        self._store.apply(changes, consumer=_CONSUMER, position=self._position, now=now, topology=self._topology)
         self._wake = self._store.next_wake()
 
     def incidents(self) -> list[Incident]:
         """Return the incidents as they are at the end, in the order in which they were opened."""
         found: list[Incident] = []
         after: str | None = None
-        wanted = Filter(states=frozenset(State))
+        wanted = Filter(states=frozenset(State), children=True)
         while True:
             page = self._store.incidents(EVERYTHING, wanted, order=Order.NEWEST, after=after, limit=1000)
             found += page.incidents

@@ -38,6 +38,12 @@ class Policy:
     flapping_window: float = 0.5 * HOUR  # … within this are flapping, until so long quiet
     flapping_note: float = HOUR  # at most one note of it in this time
     update_note: float = 300.0  # at most one note of mere values in this time
+    verdict: float = 15.0  # so long an unreachable device waits for the verdict over what it hangs on
+    together: float = 900.0  # what began within this may have one cause
+    alike: int = 5  # so many devices with the same fault are one incident
+    grace: float = 120.0  # so long children have to recover after their parent
+    dependent_grace: float = 420.0  # and what depends on another alert: rules keep firing for five minutes
+    aftermath: float = 1800.0  # so long after an outage a device's word of a restart belongs to it
 
 
 DEFAULT: Final = Policy()
@@ -57,6 +63,9 @@ class Action(StrEnum):
     LEAVE_FLAPPING = "leave_flapping"
     RESUME = "resume"
     CLOSE = "close"
+    SUPPRESS = "suppress"
+    RELEASE = "release"
+    RAISE = "raise"
 
 
 class Reason(StrEnum):
@@ -93,6 +102,27 @@ class Reason(StrEnum):
     QUIET = "quiet_again"
     TIME_IS_UP = "time_is_up"
     WINDOW_OVER = "reopen_window_over"
+    # suppress, release, raise
+    AWAITS_VERDICT = "awaits_verdict_over_parent"
+    MAINTENANCE = "maintenance"
+    SILENCED = "silenced"
+    PARENT_DOWN = "parent_is_down"
+    PORT_DOWN = "port_is_down"
+    SAME_DEVICE = "same_device_is_down"
+    SITE_DOWN = "site_is_down"
+    RACK_DOWN = "rack_is_down"
+    POWER_LOST = "power_is_lost"
+    INTERNET_LOST = "internet_is_lost"
+    TARGET_DOWN = "what_it_misses_is_down"
+    DEPENDS_ON = "depends_on"
+    MANY_DEVICES = "same_fault_on_many_devices"
+    AFTERMATH_OF = "aftermath_of_outage"
+    PARENT_OVER = "parent_is_over"
+    STILL_BROKEN = "still_broken_after_parent"
+    NO_PARENT_DOWN = "no_parent_is_down"
+    MAINTENANCE_OVER = "maintenance_is_over"
+    SILENCE_OVER = "silence_is_over"
+    MEMBERS = "its_members"
     # people
     BY_PERSON = "by_person"
 
@@ -142,10 +172,20 @@ def wake_at(incident: Incident, policy: Policy) -> float | None:
     """Return when time alone will change the incident, None if it never will."""
     if incident.resolved_at is not None:
         return None if incident.closed_at is not None else incident.resolved_at + policy.reopen_window
+    times = (incident.pending_until, incident.hold_until, _quiet_at(incident, policy))
+    return min((time for time in times if time is not None), default=None)
+
+
+def verdict_at(incident: Incident, policy: Policy) -> float | None:
+    """Return when it must be looked at what suppresses the incident, if that is what time does next; else None."""
+    until = incident.hold_until
+    return until if incident.resolved_at is None and until is not None and until == wake_at(incident, policy) else None
+
+
+def _quiet_at(incident: Incident, policy: Policy) -> float | None:
     if incident.flapping_since is None:
-        return incident.pending_until
-    quiet = incident.changes[-1] + policy.flapping_window
-    return quiet if incident.pending_until is None else min(quiet, incident.pending_until)
+        return None
+    return incident.changes[-1] + policy.flapping_window
 
 
 def burning(incident: Incident) -> bool:

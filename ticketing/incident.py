@@ -17,8 +17,12 @@ MACHINE: Final = "watchdesk"  # the actor of what no person did; no user may hav
 
 
 class State(StrEnum):
-    """Where an incident stands. It is *open* (and alone of its key) until it is resolved."""
+    """Where an incident stands. It is *open* (and alone of its key) until it is resolved.
 
+    A suppressed one is nobody's ticket: it is listed under its parent, or waits (see `Hold`), and opens by itself.
+    """
+
+    SUPPRESSED = "suppressed"
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     IN_PROGRESS = "in_progress"
@@ -46,6 +50,31 @@ class Severity(StrEnum):
 
 
 _RANKS: Final = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Hold(StrEnum):
+    """Why an incident is suppressed."""
+
+    VERDICT = "awaits_verdict"  # a few seconds, whether what it hangs on is dead too
+    PARENT = "parent"  # it is a part of its parent's fault
+    AFTER_PARENT = "after_parent"  # the parent is over: it has a while to recover, too
+    MAINTENANCE = "maintenance"
+    SILENCE = "silence"
+
+
+class Kind(StrEnum):
+    """What an alert means to others."""
+
+    NONE = ""
+    UNREACHABLE = "unreachable"  # the device is silent, or does not answer
+    SITE = "site"  # a whole site is
+    POWER = "power"  # mains power is lost
+    INTERNET = "internet"  # the line of a site to the world is
+    PORT = "port"  # a port of a switch, named by `about`, is down
+    GROUP = "group"  # many devices have the same fault
+    RACK = "rack"  # the devices of a rack, named by `about`, are silent
+    AFTERMATH = "aftermath"  # a device says that it had been away
+    COMING = "coming"  # a fault that is not here yet
 
 
 class PendingReason(StrEnum):
@@ -131,6 +160,16 @@ class Incident(msgspec.Struct, frozen=True, gc=False):
     parent: int | None = None
     previous: int | None = None  # the incident of the same key before this one
     repeat: bool = False  # the previous one was resolved within 90 days
+    kind: Kind = Kind.NONE
+    about: str = ""  # what of the device, for those who look for it: a port, a rack, the host that is missed
+    hold: Hold | None = None  # why it is suppressed
+    hold_until: float | None = None  # None while the parent lasts
+    hidden_since: float | None = None  # suppressed without ever having been a ticket
+    placed_by: str | None = None  # the person who merged it or split it off: correlation leaves it where it is
+    devices: int = 0  # that are behind it, or are its members
+    people: int = 0  # whom it hits, as far as the register knows
+    worst_member: int = 4  # the highest priority among its members
+    expected_at: float | None = None  # when a fault that is coming will be here
     alerts: Mapping[str, Feed] = msgspec.field(default_factory=dict)  # by fingerprint; not filled in lists
     members: tuple[int, ...] = ()  # the incidents whose parent this is
 
@@ -208,6 +247,11 @@ def to_json(incident: Incident) -> dict[str, Any]:
         "previous": incident.previous,
         "parent": incident.parent,
         "members": list(incident.members),
+        "kind": incident.kind.value,
+        "suppressed": None if incident.hold is None else incident.hold.value,
+        "devices": incident.devices,
+        "people": incident.people,
+        "expected_at": rfc3339(incident.expected_at),
         "version": incident.version,
     }
 

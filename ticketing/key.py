@@ -10,7 +10,8 @@ from typing import Final
 from ticketing.alert import Alert
 
 MAX_KEY: Final = 255  # what PagerDuty takes; the column's width
-SCOPE: Final = "watchdesk_scope"  # a rule's annotation: one incident for each instance (the default), device or site
+# A rule's annotation: one incident for each instance (the default), device or site.
+SCOPES: Final = ("watchdesk_scope", "scope")
 
 # Where the alert comes from and how bad it is: no part of what is broken.
 _SOURCE: Final = ("instance", "job", "customer", "site", "class", "role", "exported_instance", "exported_job")
@@ -34,7 +35,7 @@ def key(alert: Alert) -> str:
 
     A key of more than 255 characters ends in a hash of the whole.
     """
-    scope = alert.annotations.get(SCOPE, "instance")
+    scope = next((alert.annotations[name] for name in SCOPES if name in alert.annotations), "instance")
     parts = _fault(alert.customer, alert.site, "" if scope == "site" else alert.device, alert.name)
     identity = "" if scope in {"device", "site"} else _identity(alert.labels)
     whole = f"{parts}/{identity}" if identity else parts

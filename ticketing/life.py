@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from ticketing.alert import Alert
 from ticketing.decide import Action, Decision, Policy, Reason, burning, finite, heard, wake_at, worst
-from ticketing.incident import MACHINE, Feed, Incident, State, TimelineEntry
-from ticketing.priority import impact, priority, severity, urgency
+from ticketing.incident import MACHINE, Feed, Incident, Kind, State, TimelineEntry
+from ticketing.meaning import Meaning, expected_at
+from ticketing.priority import priority, severity, urgency
 
 # What an entry need not carry: its own columns, and what is kept beside the incident.
 _APART: Final = frozenset({"id", "version", "alerts", "members"})
@@ -19,18 +20,21 @@ _FIELDS: Final = tuple(name for name in Incident.__struct_fields__ if name not i
 _values: Final = attrgetter(*_FIELDS)
 _SET_BY_OPENING: Final = (
     *_FIELDS[: _FIELDS.index("acknowledged_at")],
-    *("changes", "noted_at", "previous", "repeat"),
+    *("changes", "noted_at", "previous", "repeat", "parent", "kind", "about", "hold", "hold_until", "hidden_since"),
+    *("devices", "people", "worst_member", "expected_at"),
 )
 _opening_values: Final = attrgetter(*_SET_BY_OPENING)
 _READ: Final = ("state", "severity", "priority", "value", "owner", "pending_reason")  # people read "from → to"
 
 
-def opened(alert: Alert, number: int, key: str, previous: Incident | None, decision: Decision, now: float) -> Incident:
+def opened(
+    alert: Alert, number: int, key: str, previous: Incident | None, decision: Decision, now: float, means: Meaning
+) -> Incident:
     """Return the incident that a firing alert opens; `previous` is the newest one of its key, if there is one."""
     at = min(alert.at, now)
     klass = alert.labels.get("class", "")
     level = severity(alert.severity)
-    scale, haste = impact(klass), urgency(level)
+    scale, haste = means.impact, urgency(level, coming=means.kind is Kind.COMING)
     feed = Feed(alert.fingerprint, level, alert.state, finite(alert.value), alert.at, alert.active_at)
     return Incident(
         id=number,
@@ -56,6 +60,11 @@ def opened(alert: Alert, number: int, key: str, previous: Incident | None, decis
         noted_at=at,
         previous=None if previous is None else previous.id,
         repeat=decision.reason is Reason.REPEAT,
+        kind=means.kind,
+        about=means.about,
+        devices=means.devices,
+        people=means.people,
+        expected_at=means.expected_at,
         alerts={feed.fingerprint: feed},
     )
 
@@ -75,8 +84,9 @@ def advanced(before: Incident, alert: Alert, decision: Decision, now: float, pol
     if bool(active) != was_burning or level.rank > before.severity.rank:
         news["changes"] = (*before.changes, at)[-policy.flapping_changes - 1 :]
     if level is not before.severity:
-        haste = urgency(level)
-        news |= {"severity": level, "urgency": haste, "priority": priority(before.impact, haste)}
+        haste = urgency(level, coming=before.kind is Kind.COMING)
+        most = min(priority(before.impact, haste), before.worst_member)
+        news |= {"severity": level, "urgency": haste, "priority": most}
     if feed.state == "firing":
         news |= _burns(before, alert, feed, known, was_burning)
     no_data = bool(active) and all(other.state == "stale" for other in active)
@@ -151,10 +161,16 @@ def _burns(before: Incident, alert: Alert, feed: Feed, known: Feed | None, was_b
         news["active_at"] = alert.active_at
     if not was_burning or feed.severity.rank <= before.severity.rank:
         news |= {"value": feed.value, "annotations": alert.annotations}
+        if before.kind in {Kind.GROUP, Kind.RACK} and feed.value is not None:
+            most = max(before.devices, int(feed.value))
+            news |= {"devices": most, "people": max(before.people, most if before.klass == "desktop" else 0)}
+        if before.kind is Kind.COMING:
+            news["expected_at"] = expected_at(alert)
     return news
 
 
 _NO_LONGER_WAITING: Final[Mapping[str, Any]] = {"pending_reason": None, "pending_until": None, "flapping_since": None}
+_NOT_HELD: Final[Mapping[str, Any]] = {"hold": None, "hold_until": None}
 _UNRESOLVED_AGAIN: Final[Mapping[str, Any]] = dict.fromkeys(
     ("recovered_at", "resolved_at", "resolved_by", "cause", "closed_at")
 )
@@ -164,16 +180,26 @@ def _moved(before: Incident, decision: Decision, at: float) -> Mapping[str, Any]
     """Return what the action changes of the state."""
     action = decision.action
     if action is Action.RESOLVE:
-        over = {"state": State.RESOLVED, "recovered_at": at, "resolved_at": at, "resolved_by": MACHINE}
+        over = {
+            **_NOT_HELD,
+            "state": State.RESOLVED,
+            "recovered_at": at,
+            "resolved_at": at,
+            "resolved_by": MACHINE,
+        }
         return {**_NO_LONGER_WAITING, **over}
     if action is Action.RECOVER:
-        return {**_NO_LONGER_WAITING, "state": State.RECOVERED, "recovered_at": at}
+        return {**_NO_LONGER_WAITING, **_NOT_HELD, "state": State.RECOVERED, "recovered_at": at}
     if action is Action.CHANGE_SEVERITY:
         worse = decision.reason is Reason.WORSE and before.state is State.ACKNOWLEDGED
         return {"state": State.OPEN, "acknowledged_at": None, "acknowledged_by": None} if worse else {}
     news: dict[str, Any] = {}
     if before.state in {State.RECOVERED, State.RESOLVED, State.CLOSED}:
         news = {**_UNRESOLVED_AGAIN, "state": working_state(before)}
+        if before.placed_by is None:
+            news["parent"] = None  # its place among others is found anew
+        if before.hidden_since is not None:
+            news |= {"hidden_since": None, "opened_at": at}  # it was suppressed, and is a ticket now
     if decision.reason is Reason.MANY_CHANGES:
         news["flapping_since"] = at
     return news

@@ -25,9 +25,15 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 Key = String(255).with_variant(String(255, collation="C"), "postgresql")
 _OPEN: Final = text("resolved_at IS NULL")
 _OVER: Final = text("resolved_at IS NOT NULL")
+_TICKET: Final = text("resolved_at IS NULL AND parent IS NULL AND hidden_since IS NULL")
 _WAITS: Final = text("wake_at IS NOT NULL")
 _CHILD: Final = text("parent IS NOT NULL")
 _WAITING: Final = text("state = 'waiting'")
+_KINDED: Final = text("resolved_at IS NULL AND kind <> ''")
+_OUTAGE: Final = text("resolved_at IS NOT NULL AND kind <> ''")
+
+
+_SAME: Final = ("customer", "alertname", "active_at")
 
 
 class Base(DeclarativeBase):
@@ -79,7 +85,18 @@ class IncidentRow(Base):
     parent: Mapped[int | None] = mapped_column(BigInteger)
     previous: Mapped[int | None] = mapped_column(BigInteger)
     repeat: Mapped[bool] = mapped_column(Boolean)
-    # Only for the store: when time alone will change it, and whether its newest entry is quiet.
+    kind: Mapped[str] = mapped_column(String(16), server_default="")
+    about: Mapped[str] = mapped_column(String(255), server_default="")
+    hold: Mapped[str | None] = mapped_column(String(16))
+    hold_until: Mapped[float | None] = mapped_column(Double)
+    hidden_since: Mapped[float | None] = mapped_column(Double)
+    placed_by: Mapped[str | None] = mapped_column(String(64))
+    devices: Mapped[int] = mapped_column(Integer, server_default="0")
+    people: Mapped[int] = mapped_column(Integer, server_default="0")
+    worst_member: Mapped[int] = mapped_column(Integer, server_default="4")
+    expected_at: Mapped[float | None] = mapped_column(Double)
+    # Only for the store: what its rule depends on, when time alone will change it, whether its newest entry is quiet.
+    depends_on: Mapped[str] = mapped_column(String(255), server_default="")
     wake_at: Mapped[float | None] = mapped_column(Double)
     quiet: Mapped[bool] = mapped_column(Boolean)
 
@@ -87,14 +104,18 @@ class IncidentRow(Base):
         # One cause, one ticket: the database itself refuses a second open incident of a key.
         Index("uq_incidents_open", "customer", "key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_incidents_past", "customer", "key", "id", sqlite_where=_OVER, postgresql_where=_OVER),
-        Index("ix_incidents_queue", "priority", text("id DESC"), sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_incidents_queue", "priority", text("id DESC"), sqlite_where=_TICKET, postgresql_where=_TICKET),
         Index(
             "ix_incidents_customer_queue",
             *("customer", "priority", text("id DESC")),
-            sqlite_where=_OPEN,
-            postgresql_where=_OPEN,
+            sqlite_where=_TICKET,
+            postgresql_where=_TICKET,
         ),
-        Index("ix_incidents_counts", "customer", "state", "priority", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_incidents_counts", "customer", "state", "priority", sqlite_where=_TICKET, postgresql_where=_TICKET),
+        Index("ix_incidents_device", "customer", "device", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_incidents_same", *_SAME, sqlite_where=_TICKET, postgresql_where=_TICKET),
+        Index("ix_incidents_kind", "customer", "kind", "site", sqlite_where=_KINDED, postgresql_where=_KINDED),
+        Index("ix_incidents_outages", "customer", "resolved_at", sqlite_where=_OUTAGE, postgresql_where=_OUTAGE),
         Index("ix_incidents_customer", "customer", "id"),
         Index("ix_incidents_wake", "wake_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
         Index("ix_incidents_parent", "parent", "id", sqlite_where=_CHILD, postgresql_where=_CHILD),
@@ -182,6 +203,44 @@ class ReferenceRow(Base):
     reference: Mapped[str] = mapped_column(String(255))
 
     __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class MaintenanceRow(Base):
+    """A maintenance window, once or recurring; the columns are the members of `maintenance.Window`."""
+
+    __tablename__ = "maintenance"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    customer: Mapped[str] = mapped_column(String(64))
+    site: Mapped[str] = mapped_column(String(64))
+    device: Mapped[str] = mapped_column(String(255))
+    rule: Mapped[str] = mapped_column(String(128))
+    starts_at: Mapped[float] = mapped_column(Double)
+    seconds: Mapped[float] = mapped_column(Double)
+    repeats: Mapped[str] = mapped_column(String(64))
+    timezone: Mapped[str] = mapped_column(String(64))
+    ends_at: Mapped[float | None] = mapped_column(Double, index=True)
+    comment: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[float] = mapped_column(Double)
+    cancelled_at: Mapped[float | None] = mapped_column(Double)
+
+
+class SilenceRow(Base):
+    """A silence; the columns are the members of `silences.Silence`."""
+
+    __tablename__ = "silences"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    customer: Mapped[str] = mapped_column(String(64))
+    matchers: Mapped[list[dict[str, str]]] = mapped_column(JSON)
+    starts_at: Mapped[float] = mapped_column(Double)
+    ends_at: Mapped[float] = mapped_column(Double, index=True)
+    comment: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[float] = mapped_column(Double)
+    cancelled_at: Mapped[float | None] = mapped_column(Double)
+    asked_at: Mapped[float | None] = mapped_column(Double)
 
 
 class CursorRow(Base):

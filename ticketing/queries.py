@@ -39,6 +39,8 @@ class Filter:
     device: str | None = None
     owner: str | None = None
     text: str = ""  # in the key
+    children: bool = False  # those under a parent, too
+    hidden: bool = False  # those that wait, or waited until they were over, without ever having been a ticket, too
 
 
 UNFILTERED: Final = Filter()
@@ -99,9 +101,10 @@ def page(connection: Connection, scope: Scope, wanted: Filter, order: Order, aft
 
 
 def counts(connection: Connection, scope: Scope) -> Counts:
-    """Count the unresolved incidents of a scope."""
+    """Count the unresolved incidents of a scope that stand for themselves."""
     query = select(INCIDENTS.c.state, INCIDENTS.c.priority, func.count().label("n"))
-    query = within(query.where(INCIDENTS.c.resolved_at.is_(None)), INCIDENTS, scope)
+    open_ = INCIDENTS.c.resolved_at.is_(None) & INCIDENTS.c.parent.is_(None) & INCIDENTS.c.hidden_since.is_(None)
+    query = within(query.where(open_), INCIDENTS, scope)
     states: Counter[State] = Counter()
     priorities: Counter[int] = Counter()
     for row in connection.execute(query.group_by(INCIDENTS.c.state, INCIDENTS.c.priority)):
@@ -189,6 +192,10 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         )
         if value is not None
     ]
+    if not wanted.children:
+        found.append(columns.parent.is_(None))
+    if not wanted.hidden:
+        found.append(columns.hidden_since.is_(None))
     if wanted.states <= UNRESOLVED:
         found.append(columns.resolved_at.is_(None))
     elif not wanted.states & UNRESOLVED:

@@ -31,10 +31,17 @@ _NUMBERS: Final = (
 _WORK: Final = ("acknowledged_at", "acknowledged_by", "owner", "comments")
 _PAST: Final = ("pending_until", "stale_since", "recovered_at", "resolved_at", "resolved_by")
 _LINKS: Final = ("noted_at", "parent", "previous", "repeat")
-OPENING_COLUMNS: Final = (*_HEAD, *_TEXTS, *_NUMBERS, "comments", "changes", "noted_at", "previous", "repeat", "quiet")
+_PLACE: Final = (
+    *("kind", "about", "hold", "hold_until", "hidden_since", "placed_by", "devices", "people", "worst_member"),
+    "expected_at",
+)
+OPENING_COLUMNS: Final = (
+    *(*_HEAD, *_TEXTS, *_NUMBERS, "comments", "changes", "noted_at", "previous", "repeat"),
+    *("kind", "about", "devices", "people", "worst_member", "expected_at", "depends_on", "quiet"),
+)
 INCIDENT_COLUMNS: Final = (
     *(*_HEAD, *_TEXTS, *_NUMBERS, *_WORK, "pending_reason", *_PAST, "cause", "closed_at", "flapping_since", "changes"),
-    *(*_LINKS, "wake_at", "quiet"),
+    *(*_LINKS, *_PLACE, "depends_on", "wake_at", "quiet"),
 )
 FEED_COLUMNS: Final = ("incident", "fingerprint", "severity", "state", "value", "at", "active_at", "labels")
 ENTRY_COLUMNS: Final = (
@@ -46,6 +53,8 @@ _numbers: Final = attrgetter(*_NUMBERS)
 _work: Final = attrgetter(*_WORK)
 _past: Final = attrgetter(*_PAST)
 _links: Final = attrgetter(*_LINKS)
+_whereabouts: Final = attrgetter(*(name for name in _PLACE if name not in {"kind", "hold"}))
+_opening: Final = attrgetter("about", "devices", "people", "worst_member", "expected_at")
 _entry: Final = attrgetter(*ENTRY_COLUMNS[3:-1])
 
 
@@ -56,8 +65,16 @@ def json(value: object) -> str:
 
 def opening_values(incident: Incident) -> tuple[Any, ...]:
     """Return the row of an incident to which nothing has happened since its opening, as OPENING_COLUMNS."""
-    linked = (0, json(incident.changes), incident.noted_at, incident.previous, incident.repeat, False)
-    return (*_head(incident), *_texts(incident), *_numbers(incident), *linked)
+    linked = (0, json(incident.changes), incident.noted_at, incident.previous, incident.repeat, str(incident.kind))
+    return (
+        *_head(incident),
+        *_texts(incident),
+        *_numbers(incident),
+        *linked,
+        *_opening(incident),
+        _depends(incident),
+        False,
+    )
 
 
 def incident_values(incident: Incident, policy: Policy, *, quiet: bool) -> tuple[Any, ...]:
@@ -75,6 +92,8 @@ def incident_values(incident: Incident, policy: Policy, *, quiet: bool) -> tuple
         incident.flapping_since,
         json(incident.changes),
         *_links(incident),
+        *_placed(incident),
+        _depends(incident),
         wake_at(incident, policy),
         quiet,
     )
@@ -124,6 +143,15 @@ def _records(found: Result[Any]) -> list[dict[str, Any]]:
 def rebuilt(values: Mapping[str, Any]) -> Incident:
     """Return the incident that has these members, which may come from JSON."""
     return msgspec.convert(values, Incident)
+
+
+def _depends(incident: Incident) -> str:
+    return incident.annotations.get("depends_on", "")[:255]
+
+
+def _placed(incident: Incident) -> tuple[Any, ...]:
+    about, *rest = _whereabouts(incident)
+    return (str(incident.kind), about, None if incident.hold is None else str(incident.hold), *rest)
 
 
 def _texts(incident: Incident) -> tuple[str, str, str, str]:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import sqlalchemy
 from sqlalchemy import Connection
 
-from ticketing import clean, figures, queries
+from ticketing import clean, figures, maintenance, queries, silences
 from ticketing.alert import Alert
 from ticketing.database import reading
 from ticketing.decide import DEFAULT, Policy
 from ticketing.figures import RuleFigures as RuleFigures
 from ticketing.incident import Incident, TimelineEntry
 from ticketing.key import key
+from ticketing.maintenance import Window
 from ticketing.outbox.box import Outbox
 from ticketing.outbox.routing import NOBODY, Router
 from ticketing.queries import Counts as Counts  # the pages take these from here
@@ -26,11 +27,14 @@ from ticketing.queries import Filter as Filter
 from ticketing.queries import Order as Order
 from ticketing.queries import Page as Page
 from ticketing.scope import Scope as Scope
+from ticketing.surroundings import Surroundings
+from ticketing.topology import Topology
 from ticketing.transaction import ask, transact
 from ticketing.work import Act
 from ticketing.writing import Batch, claim, position
 
 _Answer = TypeVar("_Answer")
+NOWHERE: Final = Topology()
 
 
 class Store:
@@ -45,8 +49,20 @@ class Store:
 
     # What the collector writes.
 
-    def apply(self, alerts: Sequence[Alert], *, consumer: str, position: int, now: float) -> list[int]:
+    def apply(
+        self,
+        alerts: Sequence[Alert],
+        *,
+        consumer: str,
+        position: int,
+        now: float,
+        topology: Topology = NOWHERE,
+        windows: Sequence[Window] = (),
+    ) -> list[int]:
         """Take alerts in and store the consumer's position, in one transaction; return the changed incidents' ids.
+
+        `topology` is the register as of now; `windows` are maintenance windows that begin with this, such as those
+        that an agent's goodbye opens.
 
         A position not greater than the stored one is ignored whole: each position has its effect exactly once.
         Raises Unavailable if the database is locked or away; then nothing was written, and the call can be repeated.
@@ -56,7 +72,9 @@ class Store:
         def work(connection: Connection) -> list[int]:
             if not claim(connection, consumer, position):
                 return []
-            batch = Batch(connection, self._policy, now, self._router)
+            for window in windows:
+                maintenance.add(connection, window)
+            batch = Batch(connection, self._policy, now, self._router, _around(connection, topology, now))
             for customer in sorted(grouped):
                 batch.take(customer, grouped[customer])
             batch.sweep()
@@ -65,11 +83,11 @@ class Store:
 
         return transact(self._engine, work)
 
-    def sweep(self, now: float) -> list[int]:
+    def sweep(self, now: float, topology: Topology = NOWHERE) -> list[int]:
         """Do what time alone does (flapping ends, waiting ends, closing); `apply` does it as well."""
 
         def work(connection: Connection) -> list[int]:
-            batch = Batch(connection, self._policy, now, self._router)
+            batch = Batch(connection, self._policy, now, self._router, _around(connection, topology, now))
             batch.sweep()
             batch.finish()
             return batch.changed
@@ -95,7 +113,7 @@ class Store:
         """
 
         def work(connection: Connection) -> Incident | None:
-            batch = Batch(connection, self._policy, now, self._router)
+            batch = Batch(connection, self._policy, now, self._router, _around(connection, NOWHERE, now))
             if not batch.act(scope, incident, act, actor, version):
                 return None
             batch.finish()
@@ -151,6 +169,11 @@ class Store:
 
     def _read(self, question: Callable[[Connection], _Answer]) -> _Answer:
         return ask(self._reads, question)
+
+
+def _around(connection: Connection, topology: Topology, now: float) -> Surroundings:
+    windows, silent = maintenance.current(connection, now), silences.current(connection, now)
+    return Surroundings(topology, tuple(windows), tuple(silent))
 
 
 def _by_key(alerts: Sequence[Alert]) -> dict[str, dict[str, list[Alert]]]:

@@ -39,6 +39,11 @@ def _actions(_: Callable[[str], str]) -> dict[str, str]:
         "leave_flapping": _("no longer flapping"),
         "resume": _("waiting is over"),
         "close": _("closed"),
+        "suppress": _("put under another, or held back"),
+        "release": _("opened by itself"),
+        "raise": _("priority raised"),
+        "merge": _("merged it"),
+        "split": _("split it off"),
         "acknowledge": _("acknowledged it"),
         "assign": _("gave it to somebody"),
         "start": _("started to work on it"),
@@ -61,6 +66,7 @@ def _causes(_: Callable[[str], str]) -> dict[str, str]:
 
 def _states(_: Callable[[str], str]) -> dict[str, str]:
     return {
+        "suppressed": _("suppressed"),
         "open": _("open"),
         "acknowledged": _("acknowledged"),
         "in_progress": _("in progress"),

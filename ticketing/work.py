@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from ticketing import clean
 from ticketing.decide import Reason
 from ticketing.errors import Refused
-from ticketing.incident import Cause, Incident, PendingReason, State, TimelineEntry
-from ticketing.life import difference
+from ticketing.incident import Cause, Hold, Incident, PendingReason, State, TimelineEntry
+from ticketing.life import difference, working_state
 
 
 class Deed(StrEnum):
@@ -26,6 +26,8 @@ class Deed(StrEnum):
     RESUME = "resume"
     RESOLVE = "resolve"
     REOPEN = "reopen"
+    MERGE = "merge"
+    SPLIT = "split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,22 @@ class Reopen:
     text: str = ""
 
 
-Act = Acknowledge | Assign | Start | Comment | Pend | Resume | Resolve | Reopen
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Say that it is a part of another incident's fault (its id); correlation leaves it there."""
+
+    parent: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Say that it has a cause of its own; correlation never puts it under another again."""
+
+    text: str = ""
+
+
+Act = Acknowledge | Assign | Start | Comment | Pend | Resume | Resolve | Reopen | Merge | Split
 
 DEEDS: Final[dict[type[Act], Deed]] = {
     Acknowledge: Deed.ACKNOWLEDGE,
@@ -93,9 +110,14 @@ DEEDS: Final[dict[type[Act], Deed]] = {
     Resume: Deed.RESUME,
     Resolve: Deed.RESOLVE,
     Reopen: Deed.REOPEN,
+    Merge: Deed.MERGE,
+    Split: Deed.SPLIT,
 }
 
 _WORKABLE: Final = frozenset({State.OPEN, State.ACKNOWLEDGED, State.IN_PROGRESS, State.PENDING})
+
+
+_TEXTS: Final = (Comment, Pend, Resolve, Reopen, Merge, Split)
 
 
 def performed(before: Incident, act: Act, actor: str, now: float) -> Incident:
@@ -106,7 +128,7 @@ def performed(before: Incident, act: Act, actor: str, now: float) -> Incident:
 
 def entry(before: Incident, after: Incident, act: Act, actor: str) -> TimelineEntry:
     """Return the timeline's entry of what a person did. Raises Refused for an empty comment."""
-    text = clean.paragraph(act.text).strip() if isinstance(act, Comment | Pend | Resolve | Reopen) else ""
+    text = clean.paragraph(act.text).strip() if isinstance(act, _TEXTS) else ""
     if isinstance(act, Comment) and not text:
         raise Refused("the comment is empty")
     data = difference(before, after)
@@ -136,7 +158,18 @@ def _news(before: Incident, act: Act, actor: str, now: float) -> dict[str, Any]:
             return {"owner": owner}
         case Resolve(cause):
             over = {"state": State.RESOLVED, "resolved_at": now, "resolved_by": actor, "cause": cause}
-            return {**_NOT_WAITING, "flapping_since": None, **over}
+            return {**_NOT_WAITING, **_FREE, "flapping_since": None, **over}
+        case Merge(parent):
+            if parent == before.id:
+                raise Refused("an incident is no part of itself")
+            held = {"state": State.SUPPRESSED, "hold": Hold.PARENT, "hold_until": None}
+            return {**_NOT_WAITING, **held, "parent": parent, "placed_by": actor}
+        case Split():
+            opens = {"opened_at": now} if before.hidden_since is not None else {}
+            state = working_state(before) if before.state is State.SUPPRESSED else before.state
+            return {**_FREE, **opens, "hidden_since": None, "state": state, "parent": None, "placed_by": actor}
+    if before.state is State.SUPPRESSED:
+        raise Refused(f"{before.number} is suppressed; work on what it is a part of, or split it off")
     if before.state not in _WORKABLE:
         raise Refused(f"{before.number} has recovered; resolve it, or wait whether it comes back")
     match act:
@@ -157,6 +190,7 @@ def _news(before: Incident, act: Act, actor: str, now: float) -> dict[str, Any]:
 
 
 _NOT_WAITING: Final = {"pending_reason": None, "pending_until": None}
+_FREE: Final = {"hold": None, "hold_until": None}
 
 
 def _seen(before: Incident, actor: str, now: float) -> dict[str, Any]:

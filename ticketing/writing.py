@@ -5,6 +5,7 @@ The timeline comes last, because its lock on PostgreSQL is held until the commit
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,17 +16,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ticketing import bulk, rows
 from ticketing.alert import Alert
+from ticketing.correlating import Correlation, parents_of
 from ticketing.decide import Policy
 from ticketing.errors import Conflict, Refused
 from ticketing.fold import Case
 from ticketing.incident import Incident, TimelineEntry
+from ticketing.key import key
 from ticketing.models import CursorRow, DeliveryRow
 from ticketing.outbox.routing import COLUMNS as DELIVERY_COLUMNS
 from ticketing.outbox.routing import NOBODY, Router
 from ticketing.rows import FEEDS, INCIDENTS, TIMELINE
 from ticketing.scope import Scope
+from ticketing.surroundings import NOTHING_KNOWN, Surroundings
 from ticketing.transaction import Raced
-from ticketing.work import Act, Reopen
+from ticketing.work import Act, Merge, Reopen
 
 _CHUNK: Final = 2_000
 _SWEEP: Final = 2_000  # of what is due at most so many at a time, so that no batch waits long for it
@@ -59,6 +63,7 @@ class Batch:
     policy: Policy
     now: float
     router: Router = NOBODY
+    around: Surroundings = NOTHING_KNOWN
     changed: list[int] = field(default_factory=list)
     entries: list[tuple[Any, ...]] = field(default_factory=list)  # rows of the timeline
     swallowed: list[tuple[int, int]] = field(default_factory=list)  # (incident, version) of entries taken in
@@ -72,18 +77,34 @@ class Batch:
             numbers = bulk.numbers(self.connection, INCIDENTS, sum(case.incident is None for case in cases))
             for case in cases:
                 for alert in alerts[case.key]:
-                    case.take(alert, self.now, self.policy, numbers.__next__)
+                    case.take(alert, self.now, self.policy, numbers.__next__, self.around)
                 case.wake(self.now, self.policy)
+            self._correlate(customer, cases, numbers)
             self._store(cases)
 
     def sweep(self) -> None:
         """Do what time alone does to incidents that no alert concerned."""
         due = INCIDENTS.c.wake_at <= self.now
         newest = select(INCIDENTS).where(due).order_by(INCIDENTS.c.wake_at).limit(_SWEEP)
-        cases = self._cases(newest.with_for_update(skip_locked=True))
-        for case in cases:
+        mine: dict[str, list[Case]] = defaultdict(list)
+        for case in self._cases(newest.with_for_update(skip_locked=True)):
             case.wake(self.now, self.policy)
-        self._store(cases)
+            mine[case.customer].append(case)
+        for customer in sorted(mine):
+            self._correlate(customer, mine[customer], bulk.numbers(self.connection, INCIDENTS, 0))
+            self._store(mine[customer])
+
+    def _correlate(self, customer: str, cases: list[Case], numbers: Iterator[int]) -> None:
+        """Move what belongs elsewhere now; the cases grow by those that are moved."""
+
+        def take(alert: Alert) -> Case:
+            wanted = key(alert)
+            case = next((case for case in cases if case.key == wanted), None) or self._load(customer, [wanted])[0]
+            case.take(alert, self.now, self.policy, numbers.__next__, self.around)
+            return case
+
+        load, connection = self._locked, self.connection
+        Correlation(connection, customer, cases, self.around, self.policy, self.now, load, take).run()
 
     def act(self, scope: Scope, incident: int, act: Act, actor: str, version: int | None) -> bool:
         """Let a person's action have its effect; False if the incident is not in the scope.
@@ -100,9 +121,21 @@ class Batch:
             case.wake(self.now, self.policy)
             if isinstance(act, Reopen) and self._is_open(case.customer, case.key):
                 raise Refused("there is a newer incident of this key")
+            if isinstance(act, Merge):
+                self._check_merge(case, act)
             case.perform(act, actor, self.now)
+            self._correlate(case.customer, cases, bulk.numbers(self.connection, INCIDENTS, 0))
         self._store(cases)
         return bool(cases)
+
+    def _check_merge(self, case: Case, act: Merge) -> None:
+        """Raise Refused if what it is to be a part of is not there, over, or a part of it."""
+        parent = (INCIDENTS.c.id == act.parent) & (INCIDENTS.c.customer == case.customer)
+        found = self.connection.execute(select(INCIDENTS.c.id).where(parent & INCIDENTS.c.resolved_at.is_(None)))
+        if found.one_or_none() is None:
+            raise Refused(f"there is no unresolved incident INC-{act.parent} of this customer")
+        if case.incident is not None and case.incident.id in parents_of(self.connection, act.parent):
+            raise Refused(f"INC-{act.parent} is itself a part of {case.incident.number}")
 
     def finish(self) -> None:
         """Write the timeline, and what is to be told of it."""
@@ -195,17 +228,18 @@ class _Writes:
             new = [feed for name, feed in incident.alerts.items() if feed is not stored.alerts.get(name)]
             self.feeds += [rows.feed_values(number, feed) for feed in new]
             return
-        if incident.version == 1:
+        if incident.version == 1 and incident.hold is None:
             self.opened.append(rows.opening_values(incident))
         else:
             self.added.append(rows.incident_values(incident, self.policy, quiet=case.ends_quietly(number)))
         self.new_feeds += [rows.feed_values(number, feed) for feed in incident.alerts.values()]
 
     def run(self, connection: Connection) -> None:
-        bulk.insert(connection, INCIDENTS, rows.INCIDENT_COLUMNS, self.added)
-        bulk.insert(connection, INCIDENTS, rows.OPENING_COLUMNS, self.opened)
+        # What is over goes first: a key may have an incident that ends and one that opens in one batch.
         if bulk.change(connection, INCIDENTS, rows.INCIDENT_COLUMNS, self.changed, self.versions) != len(self.changed):
             raise Raced
+        bulk.insert(connection, INCIDENTS, rows.INCIDENT_COLUMNS, self.added)
+        bulk.insert(connection, INCIDENTS, rows.OPENING_COLUMNS, self.opened)
         bulk.insert(connection, FEEDS, rows.FEED_COLUMNS, self.new_feeds)
         bulk.upsert(connection, FEEDS, rows.FEED_COLUMNS, self.feeds)
 

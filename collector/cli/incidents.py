@@ -20,13 +20,23 @@ def register(group: click.Group) -> None:
 @click.option("--customer", help="Only this customer's.")
 @click.option("--device", help="Only this device's (its host name).")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many, the newest.")
+@click.option("--children", is_flag=True, help="Those under a parent, too; with --json they always are.")
+@click.option("--hidden", is_flag=True, help="What was held back and never became a ticket, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @pass_context
 def incidents(
-    context: Context, only_open: bool, customer: str | None, device: str | None, limit: int, as_json: bool
+    context: Context,
+    only_open: bool,
+    customer: str | None,
+    device: str | None,
+    limit: int,
+    children: bool,
+    hidden: bool,
+    as_json: bool,
 ) -> None:
-    """Show the incidents, the newest first."""
-    wanted = Filter(states=UNRESOLVED if only_open else frozenset(State), device=device)
+    """Show the incidents, the newest first. One that has a parent is a part of that one's fault, and no ticket."""
+    states = UNRESOLVED if only_open else frozenset(State)
+    wanted = Filter(states=states, device=device, children=as_json or children, hidden=hidden)
     found = _newest(context, Scope(customer), wanted, limit)
     if as_json:
         for incident in found:
@@ -39,7 +49,7 @@ def incidents(
             i.severity,
             i.state,
             f"{i.device}.{i.site}.{i.customer}",
-            i.summary(),
+            i.summary() + (f" (+{len(i.members)})" if i.members else ""),
             when(i.opened_at),
             when(i.resolved_at),
         )

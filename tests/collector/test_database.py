@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, create_engine, text
+from sqlalchemy import MetaData, create_engine, inspect, text
 
 from collector.database import METADATA, open_database
 from collector.errors import StartError
@@ -23,9 +23,17 @@ def test_the_migrations_make_what_the_models_say(tmp_path: Path) -> None:
         for table in part.tables.values():
             table.to_metadata(whole)
     with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), whole)
+        context = MigrationContext.configure(connection, opts={"include_object": _comparable})
+        differences = compare_metadata(context, whole)
+        names = {index["name"] for index in inspect(connection).get_indexes("incidents")}
     engine.dispose()
     assert differences == []
+    assert {index.name for index in METADATA[0].tables["incidents"].indexes} == names
+
+
+def _comparable(_thing: object, name: str | None, *_rest: object) -> bool:
+    """Tell whether Alembic can compare it: it cannot with indexes that go down."""
+    return name not in {"ix_incidents_queue", "ix_incidents_customer_queue"}
 
 
 def test_a_second_opening_changes_nothing(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Router:
 
     def deliveries(self, incident: Incident, entry: TimelineEntry, now: float) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of the outbox, as COLUMNS, that a change of an incident asks for."""
-        if not self.settings.routes or entry.quiet:
+        if not self.settings.routes or entry.quiet or incident.hidden_since is not None:
             return
         for name in sorted(self._told(incident, entry)):
             due = _due(self.recipients[name], incident.priority, now)
@@ -51,6 +51,8 @@ def event_of(entry: TimelineEntry) -> str:
     """Return the word of the configuration for what happened."""
     if entry.action == Action.CHANGE_SEVERITY:
         return "worse" if entry.reason == Reason.WORSE else "better"
+    if entry.action in {Action.RELEASE, Action.RAISE}:
+        return "open" if entry.action == Action.RELEASE else "worse"
     return entry.action
 
 

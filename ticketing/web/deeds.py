@@ -8,12 +8,26 @@ from typing import Final
 from ticketing.incident import Cause, Incident, PendingReason, State
 from ticketing.web.errors import BadRequest, Missing
 from ticketing.web.visit import Visit
-from ticketing.work import Acknowledge, Act, Assign, Comment, Deed, Pend, Reopen, Resolve, Resume, Start
+from ticketing.work import (
+    Acknowledge,
+    Act,
+    Assign,
+    Comment,
+    Deed,
+    Merge,
+    Pend,
+    Reopen,
+    Resolve,
+    Resume,
+    Split,
+    Start,
+)
 
 MAX_TEXT: Final = 8_000  # characters of a comment
 
 # Which deeds a state leaves room for; the store has the last word.
 _ROOM: Final[Mapping[State, frozenset[Deed]]] = {
+    State.SUPPRESSED: frozenset({Deed.ASSIGN, Deed.COMMENT, Deed.SPLIT}),
     State.OPEN: frozenset({Deed.ACKNOWLEDGE, Deed.ASSIGN, Deed.START, Deed.COMMENT, Deed.PEND, Deed.RESOLVE}),
     State.ACKNOWLEDGED: frozenset({Deed.ASSIGN, Deed.START, Deed.COMMENT, Deed.PEND, Deed.RESOLVE}),
     State.IN_PROGRESS: frozenset({Deed.ASSIGN, Deed.COMMENT, Deed.PEND, Deed.RESOLVE}),
@@ -32,6 +46,8 @@ class Incomplete(Exception):
 def possible(incident: Incident, visit: Visit) -> frozenset[str]:
     """Return the deeds that the page offers this viewer."""
     room = _ROOM[incident.state]
+    if incident.unresolved:
+        room |= {Deed.MERGE if incident.parent is None else Deed.SPLIT}
     return frozenset(deed.value for deed in (room if visit.staff else room & _OF_CUSTOMERS))
 
 
@@ -72,6 +88,10 @@ def _act(deed: Deed, text: str, visit: Visit) -> Act:
             return Resume()
         case Deed.RESOLVE:
             return Resolve(Cause(visit.form.get("cause", "")), text=_duplicate_of(visit) or text)
+        case Deed.MERGE:
+            return Merge(int(visit.form.get("parent", "").strip().upper().removeprefix("INC-") or "0"), text=text)
+        case Deed.SPLIT:
+            return Split(text=text)
         case Deed.REOPEN:
             return Reopen(text)
 

@@ -13,9 +13,11 @@ from ticketing.errors import SettingsError
 from ticketing.incident import Incident, TimelineEntry
 from ticketing.key import key
 from ticketing.life import opened
+from ticketing.meaning import meaning
 from ticketing.outbox.opening import check_all
 from ticketing.outbox.routing import Router
 from ticketing.outbox.settings import Notifications
+from ticketing.topology import Topology
 
 HOOK = {"kind": "webhook", "settings": {"url": "http://desk.example/"}}
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -31,7 +33,7 @@ def router(*routes: dict[str, Any], **recipients: dict[str, Any]) -> Router:
 
 def incident(**more: Any) -> Incident:
     one = alert(severity="critical", customer=more.pop("customer", "acme"))
-    made = opened(one, 1, key(one), None, Decision(Action.OPEN, Reason.NEW_FAULT), one.at)
+    made = opened(one, 1, key(one), None, Decision(Action.OPEN, Reason.NEW_FAULT), one.at, meaning(one, Topology()))
     return msgspec.structs.replace(made, **more)
 
 
