@@ -22,19 +22,23 @@ FIRST = 20.0  # seconds after the start of the agent, for its first readings com
 PAUSE = 2.0  # between two children
 MAX_SERIES = 3_000
 MAX_MEMORY = 16_000  # characters; it goes on a command line
+NOTHING_HERE = 6 * 3_600.0  # seconds after which one that found nothing of its kind is asked again
 FOREVER = float("inf")
+NO_VALUE = float("nan")
 OK, FAILED, HUNG, WAITING, NO_DATA = "ok", "failed", "hung", "waiting", "no data"
 
 
 class Errand:
     """One heavy reading and what became of its last run."""
 
-    __slots__ = ("dropped", "due", "error", "heavy", "memory", "readings", "seconds", "state")
+    __slots__ = ("again", "began", "dropped", "due", "error", "heavy", "memory", "readings", "seconds", "state")
 
     def __init__(self, heavy: Heavy, due: float, memory: str) -> None:
         self.heavy = heavy
         self.due = due
         self.memory = memory
+        self.began = -FOREVER
+        self.again: float | None = None  # when it has said that it wants to come again
         self.readings: dict[str, float] = {}
         self.state = WAITING
         self.seconds = 0.0
@@ -91,11 +95,9 @@ class Errands:
         """Have a reading on demand taken soon, but not more often than its `every`."""
         errand = self.list.get(heavy.name)
         if errand is None:
-            self.list[heavy.name] = Errand(heavy, now, self._memory.get(heavy.name, ""))
-        elif errand.due == FOREVER:
-            errand.due = now
-        elif errand.due > now + heavy.every:
-            errand.due = now + heavy.every
+            errand = self.list[heavy.name] = Errand(heavy, FOREVER, self._memory.get(heavy.name, ""))
+        if errand.due == FOREVER:
+            errand.due = max(now, errand.began + heavy.every)
 
     def step(self, now: float) -> bool:
         """Start, read or end a child; return whether new readings have come."""
@@ -114,7 +116,9 @@ class Errands:
         return False
 
     def _begin(self, errand: Errand, now: float) -> None:
-        errand.due = FOREVER if errand.heavy.every <= 0 else now + errand.heavy.every
+        errand.due = FOREVER if errand.heavy.on_demand else now + errand.heavy.every
+        errand.began = now
+        errand.again = None
         words = [*self._words, "errand", errand.heavy.name, f"{errand.heavy.budget:g}"]
         if errand.memory:
             words.append(errand.memory)
@@ -156,15 +160,23 @@ class Errands:
             elif mark == "M ":
                 self._keep(errand, rest)
             elif mark == "W ":  # it wants to come again earlier or later
-                errand.due = self._started + max(1.0, float(rest))
+                errand.again = errand.began + max(1.0, float(rest))
+        if errand.again is not None:
+            errand.due = errand.again
+        elif not errand.readings and not errand.memory:
+            errand.due = max(errand.due, errand.began + NOTHING_HERE)
         self._note(errand, OK if errand.readings else NO_DATA, "", seconds)
 
     def _reading(self, errand: Errand, text: str) -> None:
         series, _, value = text.rpartition(" ")
-        if len(errand.readings) >= MAX_SERIES or not 0 < len(series) <= MAX_SERIES_LENGTH:
+        try:
+            number = float(value)
+        except ValueError:
+            number = NO_VALUE
+        if len(errand.readings) >= MAX_SERIES or not 0 < len(series) <= MAX_SERIES_LENGTH or number != number:
             errand.dropped += 1
-            return
-        errand.readings[series] = float(value)
+        else:
+            errand.readings[series] = number
 
     def _event(self, errand: Errand, text: str) -> None:
         try:

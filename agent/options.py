@@ -66,6 +66,7 @@ def _seconds(value: str) -> str:
 EXACT: dict[str, Callable[[str], str]] = {
     "filesystem.exclude_mounts": _text,
     "filesystem.exclude_types": _text,
+    "heavy.delay": _seconds,
     "watch": _switch,
     "watch.processes": _text,
     "certificates.files": _paths,

@@ -30,16 +30,19 @@ def redact(text: str, limit: int = MAX_TEXT) -> str:
     """Return the cleaned text without what is nobody's business."""
     out: list[str] = []
     hide_next = False
+    named = False  # the word before is a name such as token, which tells nothing by itself
     for word in clean(text, limit).split(" "):
         if hide_next and word:
-            if word.lower().strip("\"':,") in SCHEMES or word in ("=", ":"):
-                out.append(word)
-                continue
-            out.append(HIDDEN)
-            hide_next = False
-            continue
-        shown, hide_next = _word(word)
-        out.append(shown)
+            is_mark = word.lower().strip("\"':,") in SCHEMES or word in ("=", ":")
+            out.append(word if is_mark else HIDDEN)
+            hide_next = is_mark
+        elif named and word in ("=", ":"):
+            out.append(word)
+            hide_next = True
+        else:
+            shown, hide_next = _word(word)
+            out.append(shown)
+        named = _is_secret_name(word)
     return " ".join(out)
 
 

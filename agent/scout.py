@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from agent.events import TYPES, Event
 from agent.loop import Others
+from agent.probes import NoData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent.errands import Errands
     from agent.events import Events
+    from agent.meaning import Meaning
     from agent.probes.host import Host
     from agent.watch import Watch
 
@@ -37,10 +40,29 @@ class Look:
 class Scout:
     """Driven by the agent's loop: `step` whenever one of `files` is ready, or `until` has come."""
 
-    __slots__ = ("_at", "_credit", "_credit_at", "_errands", "_looks", "_watch", "events", "others", "until")
+    __slots__ = (
+        "_at",
+        "_credit",
+        "_credit_at",
+        "_errands",
+        "_looks",
+        "_meaning",
+        "_watch",
+        "events",
+        "others",
+        "until",
+    )
 
-    def __init__(self, events: Events, errands: Errands, watch: Watch | None, looks: list[Look]) -> None:
+    def __init__(
+        self,
+        events: Events,
+        errands: Errands,
+        watch: Watch | None = None,
+        looks: Sequence[Look] = (),
+        meaning: Meaning | None = None,
+    ) -> None:
         self.events = events
+        self._meaning = meaning
         self._errands = errands
         self._watch = watch
         self._looks = looks
@@ -91,6 +113,8 @@ class Scout:
 
     def after(self, readings: Mapping[str, float]) -> None:
         """Take a look at what was read, for what it means."""
+        if self._meaning is not None:
+            self._meaning.look(readings)
 
     def readings(self) -> dict[str, float]:
         """Return what the heavy readings brought, and the counts of what was seen."""
@@ -116,10 +140,38 @@ def watch_for(host: Host, events: Events, options: Mapping[str, str]) -> Watch |
     return Watch(host, events)
 
 
-def looks_for(host: Host) -> list[Look]:
+def looks_for(host: Host, watch: Watch | None) -> list[Look]:
     """Return what is to be looked at each second on this system."""
-    del host
-    return []
+    found = []
+    if "watch.processes" in host.options:
+        found.append(Look("processes", lambda: alive(host), _ended))
+    if sys.platform == "linux" and (watch is None or "kernel" in watch.absent):
+        found.append(Look("oom", lambda: oom_kills(host), lambda _before, _now: None))
+    return found
+
+
+def alive(host: Host) -> frozenset[str]:
+    """Return the watched names of which a process lives that the last reading found."""
+    pids = host.memory.get("processes.watched")
+    if not isinstance(pids, dict):
+        return frozenset()
+    return frozenset(name for name, ones in pids.items() if any(os.path.exists(f"{host.proc}/{pid}") for pid in ones))
+
+
+def _ended(before: object, now: object) -> Event | None:
+    gone = sorted(before - now) if isinstance(before, frozenset) and isinstance(now, frozenset) else []
+    if not gone:
+        return None
+    return Event("service", gone[0], "error", "no process is left of: " + ", ".join(gone), {})
+
+
+def oom_kills(host: Host) -> str:
+    """Return the line of /proc/vmstat that counts kills for lack of memory."""
+    try:
+        lines = host.read_proc("vmstat").split("\n")
+    except (NoData, OSError):
+        return ""
+    return next((line for line in lines if line.startswith("oom_kill")), "")
 
 
 def kept_here(options: Mapping[str, str]) -> frozenset[str]:

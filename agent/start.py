@@ -11,12 +11,14 @@ from agent.agent import Agent
 from agent.config import Config, parse
 from agent.connection import Connection
 from agent.endpoint import Proxy, context, endpoint, proxy
-from agent.errands import Errands
+from agent.errands import FIRST, Errands
 from agent.errors import ConfigError, StateError, TransportError
 from agent.events import Events
-from agent.heavy import every_heavy, heavy
+from agent.heavy import CHECKS, every_heavy, heavy
+from agent.journal import Journal
 from agent.log import Log
 from agent.manners import step_back
+from agent.meaning import Meaning
 from agent.probes.host import Host
 from agent.runner import Runner
 from agent.scout import Scout, kept_here, looks_for, watch_for
@@ -95,7 +97,9 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log, confi
 def scout_for(state: State, config: Config, host: Host, log: Log, config_file: str | None) -> Scout:
     """Return what sees the rest: heavy readings, changes at once, events."""
     events = Events(time.time, time.monotonic, kept_here(config.options))
-    wanted = [] if config.drill is not None else [one for one in heavy() if config.probes.get(one.name, True)]
+    wanted = [one for one in heavy() if config.probes.get(one.name, True) and config.drill is None]
+    if any(key.startswith(("check.", "exporter.")) for key in config.options):
+        wanted.append(CHECKS)
     words = ["--state", state.directory, *(["--config", config_file] if config_file is not None else [])]
 
     def remember(memory: Mapping[str, str]) -> None:
@@ -103,10 +107,19 @@ def scout_for(state: State, config: Config, host: Host, log: Log, config_file: s
 
     now = time.monotonic()
     memory = parse_pairs(state.read("memory") or "")
-    errands = Errands(wanted, words, child.start, events, log, now, memory=memory, remember=remember)
+    first = float(config.options.get("heavy.delay", FIRST))
+    errands = Errands(wanted, words, child.start, events, log, now, memory=memory, remember=remember, first=first)
     if config.drill is not None:
-        return Scout(events, errands, None, [])
-    return Scout(events, errands, watch_for(host, events, config.options), looks_for(host))
+        return Scout(events, errands)
+    watch = watch_for(host, events, config.options)
+    meaning = Meaning(host, events, errands, journal_for(host), time.monotonic)
+    return Scout(events, errands, watch, looks_for(host, watch), meaning)
+
+
+def journal_for(host: Host) -> Journal | None:
+    """Return systemd's journal of this machine, if it can have one."""
+    machine = (read_file(host.root + "/etc/machine-id") or "").strip()
+    return Journal(host.root, machine) if machine and sys.platform == "linux" else None
 
 
 def connect(config: Config, enrolment: Enrolment, environ: Mapping[str, str]) -> Connection:

@@ -24,16 +24,26 @@ HOUR = 3_600.0
 
 
 class Heavy:
-    """A reading by its name: every how many seconds, and after how many it is ended."""
+    """A reading by its name: every how many seconds, and after how many it is ended.
 
-    __slots__ = ("budget", "every", "module", "name")
+    One on demand is taken when something asks for it, and no sooner than `every` after the last time.
+    """
 
-    def __init__(self, name: str, every: float, *, budget: float = 30.0, module: str = "") -> None:
+    __slots__ = ("budget", "every", "module", "name", "on_demand")
+
+    def __init__(
+        self, name: str, every: float, *, budget: float = 30.0, module: str = "", on_demand: bool = False
+    ) -> None:
         self.name = name
         self.every = every
         self.budget = budget
         self.module = module or name
+        self.on_demand = on_demand
 
+
+JOURNAL = Heavy("journal", 60.0, on_demand=True)
+TOP = Heavy("top", 300.0, budget=10.0, on_demand=True)
+CHECKS = Heavy("checks", 5.0, budget=120.0)
 
 LINUX = (
     Heavy("smart", HOUR / 2, budget=120.0),
@@ -42,16 +52,26 @@ LINUX = (
     Heavy("certificates", HOUR, budget=60.0),
     Heavy("backup", HOUR),
     Heavy("printers", HOUR / 6),
+    Heavy("inventory", 6 * HOUR, budget=60.0),
 )
 WINDOWS = (
     Heavy("smart", HOUR / 2, budget=120.0),
+    Heavy("updates", 6 * HOUR, budget=120.0, module="updates_windows"),
+    Heavy("security", HOUR, budget=90.0, module="security_windows"),
+    Heavy("eventlog", HOUR / 12, budget=60.0, module="eventlog_windows"),
     Heavy("certificates", HOUR, budget=60.0),
+    Heavy("backup", HOUR),
+    Heavy("inventory", 6 * HOUR, budget=150.0, module="inventory_windows"),
 )
 MACOS = (
     Heavy("smart", HOUR / 2, budget=120.0),
+    Heavy("updates", 6 * HOUR, module="updates_macos"),
+    Heavy("security", HOUR, module="security_macos"),
+    Heavy("launchd", HOUR / 12, module="launchd_macos"),
     Heavy("certificates", HOUR, budget=60.0),
     Heavy("backup", HOUR),
     Heavy("printers", HOUR / 6),
+    Heavy("inventory", 6 * HOUR, budget=150.0, module="inventory_macos"),
 )
 
 
@@ -64,4 +84,5 @@ def heavy(platform: str = sys.platform) -> tuple[Heavy, ...]:
 
 def every_heavy(platform: str = sys.platform) -> dict[str, Heavy]:
     """Return all of this system's readings by name, those on demand included."""
-    return {one.name: one for one in heavy(platform)}
+    on_demand = (CHECKS,) if platform in ("win32", "darwin") else (CHECKS, JOURNAL, TOP)
+    return {one.name: one for one in (*heavy(platform), *on_demand)}

@@ -56,8 +56,14 @@ LINUX = (
     "os_release",
     "time",
     "systemd",
+    "users",
+    "wireless",
+    "zfs",
+    "containers",
+    "textfile",
+    "reach",
 )
-WINDOWS = MACOS = (
+MACOS = (
     "cpu_psutil",
     "memory_psutil",
     "load_psutil",
@@ -69,6 +75,7 @@ WINDOWS = MACOS = (
     "uname_psutil",
     "time",
 )
+WINDOWS = (*MACOS, "services_windows", "counters_windows")
 
 
 class NoData(Exception):

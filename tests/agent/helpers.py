@@ -117,7 +117,7 @@ def agent(state: Path, *, config: str = "interval = 1\n") -> Iterator[AgentProce
 def idle_scout() -> Scout:
     """What sees nothing but the readings."""
     events = Events(time.time, time.monotonic)
-    return Scout(events, Errands([], [], child.start, events, Lines(), time.monotonic()), None, [])
+    return Scout(events, Errands([], [], child.start, events, Lines(), time.monotonic()))
 
 
 def enrolled(collector: TestCollector, state: Path) -> Path:

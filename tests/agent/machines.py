@@ -1,7 +1,9 @@
 """Recorded machines: a text file of /proc, /sys and / that becomes a directory."""
 
+import os
 from pathlib import Path
 
+RECORDED = 1_700_000_000
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
@@ -14,6 +16,7 @@ def unpack(name: str, to: Path) -> Path:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(line + "\n" for line in lines))
+            os.utime(path, (RECORDED, RECORDED))
 
     for line in (FIXTURES / f"{name}.txt").read_text().split("\n")[:-1]:
         if not line.startswith("@ "):
