@@ -40,8 +40,9 @@ def _sample(line: str) -> tuple[str, dict[str, str], float]:
     words = rest.split()
     if not 1 <= len(words) <= 2:  # a value, and perhaps a time
         raise ValueError("no value")
+    series = series.replace(" {", "{")
     try:
-        name, labels = read_series(series.replace(" {", "{"))
+        name, labels = read_series(series)
     except WireError:  # spaces and a last comma are allowed between labels
         tight = series.replace('", ', '",').replace("{ ", "{").replace(",}", "}").replace('" }', '"}')
         name, labels = read_series(tight)

@@ -86,17 +86,13 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 def _quoted(text: str, at: int) -> tuple[str, int]:
     """Return a label in quotes, in which '' stands for one, and where it ends."""
-    out = ""
-    while at < len(text):
-        if text[at] != "'":
-            out += text[at]
-        elif text[at + 1 : at + 2] == "'":
-            out += "'"
-            at += 1
-        else:
-            return out, at + 1
-        at += 1
-    return out, at
+    parts = []
+    while (end := text.find("'", at)) >= 0:
+        parts.append(text[at:end])
+        if text[end + 1 : end + 2] != "'":
+            return "'".join(parts), end + 1
+        at = end + 2
+    return "", len(text)
 
 
 def _number_and_unit(text: str) -> tuple[float | None, str]:

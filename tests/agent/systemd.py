@@ -63,10 +63,11 @@ def booted(folder: Path, units: Mapping[str, str]) -> Iterator[Path]:
     for name in ("root", "shared"):
         (folder / name).mkdir()
     places = [folder / "root", folder / "etc", ROOT, folder / "shared"]
+    log = (folder / "boot.log").open("w")
     outer = subprocess.Popen(
         ["unshare", "-pfmuiC", "--propagation", "private", "bash", "-c", BOOT, "boot", *places],
         stdout=subprocess.DEVNULL,
-        stderr=(folder / "boot.log").open("w"),
+        stderr=log,
     )
     try:
         pid = _first_process(outer.pid)
@@ -82,6 +83,7 @@ def booted(folder: Path, units: Mapping[str, str]) -> Iterator[Path]:
             os.kill(child, signal.SIGKILL)  # the first process of its namespace: all in it end
         outer.kill()
         outer.wait(10)
+        log.close()
 
 
 def inside(root: Path, *words: str | Path) -> list[str]:
