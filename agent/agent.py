@@ -7,8 +7,10 @@ import time
 
 from agent import __version__, plainjson, wire
 from agent.batch import NO_VALUE, Layout
+from agent.caps import MEMORY, Caps
 from agent.connection import Want
 from agent.errors import AgentError
+from agent.events import Event
 from agent.loop import Wake, wait
 from agent.manners import own_readings
 
@@ -71,6 +73,9 @@ class Agent:
         self.config_error = ""
         self._started = clock()
         self._wake = Wake()
+        self._caps = Caps(
+            max_memory=config.max_memory, max_cpu=config.max_cpu, slow_on_battery=config.on_battery == "slow"
+        )
 
     @property
     def wake_file(self) -> int:
@@ -152,6 +157,7 @@ class Agent:
     def _next_due(self, due: float) -> float:
         """Return when the next reading is due; after a time asleep the missed ones are not made up for."""
         interval = self._config.interval or self._sender.interval or self._interval
+        interval *= self._caps.factor
         now = self._monotonic()
         return due + interval if due + interval > now else now + interval
 
@@ -174,12 +180,24 @@ class Agent:
         self._scout.after(readings)
         readings.update(self._scout.readings())
         readings.update(self._own())
+        self._judge(readings)
         for event in self._scout.events.drain():
             self._sender.hold(wire.Kind.EVENT, event)
         row = self._layout.row(readings, now)
         payload = wire.encode_rows(self._layout.schema, [now], [row])
         self._sender.offer(wire.Kind.ROWS, payload, self._layout.schema, self._layout.payload)
         self._taken += 1
+
+    def _judge(self, readings: dict[str, float]) -> None:
+        """Hold the agent to what it may take."""
+        self._caps.see(readings, self._monotonic())
+        readings["watchdesk_agent_slowed"] = float(self._caps.factor > 1)
+        if self._caps.exhausted and self._stopping is None:
+            taken = f"{readings[MEMORY] / (1 << 20):.0f} MiB of memory, {self._config.max_memory >> 20} allowed"
+            self._log.error("started over", reason=taken)
+            self._scout.events.add(Event("agent", "watchdesk-agent", "warning", f"The agent started over: {taken}"))
+            self.again = True
+            self.stop("restart", RESTART_TTL)
 
     def _own(self) -> dict[str, float]:
         sender = self._sender

@@ -25,7 +25,11 @@ class Config:
         "goodbye_ttl",
         "interval",
         "log_level",
+        "max_bandwidth",
+        "max_cpu",
+        "max_memory",
         "nice",
+        "on_battery",
         "options",
         "probes",
         "proxy",
@@ -40,6 +44,10 @@ class Config:
         self.log_level = "info"
         self.goodbye_ttl = 300.0
         self.nice = 5
+        self.max_memory = 96 << 20
+        self.max_cpu = 0.1
+        self.max_bandwidth = 0  # bytes a second for a backlog; 0: as the collector wishes
+        self.on_battery = "slow"
         self.timeout = 15.0
         self.spool_max_bytes = 64 << 20
         self.spool_max_age = 7.0 * 86_400
@@ -139,6 +147,13 @@ def _number(text: str, value: str, examples: str) -> float:
     return float(text)
 
 
+def _percent(value: str) -> float:
+    share = _number(value.removesuffix("%"), value, "5 or 10%") / 100
+    if not 0.005 <= share <= 1:
+        raise ValueError(f"{value} is not between 0.5 % and 100 %")
+    return share
+
+
 def _nice(value: str) -> int:
     if not value.isdigit() or not 0 <= int(value) <= 19:
         raise ValueError(f"{value} is not a whole number from 0 to 19")
@@ -168,6 +183,10 @@ READERS: dict[str, Callable[[str], object]] = {
     "log_level": _one_of(LEVELS),
     "goodbye_ttl": _duration(0, 30 * 86_400),
     "nice": _nice,
+    "max_memory": _size,
+    "max_cpu": _percent,
+    "max_bandwidth": _size,
+    "on_battery": _one_of(("slow", "same")),
     "timeout": _duration(1, 300),
     "spool_max_bytes": _size,
     "spool_max_age": _duration(60, 365 * 86_400),

@@ -73,7 +73,9 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log, confi
         state.path("spool"), log, time.time, limit_bytes=config.spool_max_bytes, limit_age=config.spool_max_age
     )
     interval = config.interval or enrolment.interval
-    timing = Timing(timeout=config.timeout, last_retry=min(120.0, max(5.0, 3 * interval)))
+    timing = Timing(
+        timeout=config.timeout, last_retry=min(120.0, max(5.0, 3 * interval)), bandwidth=config.max_bandwidth
+    )
     sender = Sender(connection, enrolment.token, spool, log, timing=timing, random=jitter(os.urandom))
     host = Host(options=config.options)
     runner = Runner(chosen(config), host, log)

@@ -36,7 +36,7 @@ TAKEN, REFUSED, LATER = "taken", "refused", "later"
 class Timing:
     """How long to wait for what, in seconds."""
 
-    __slots__ = ("first_retry", "last_retry", "pace", "timeout", "unauthorized")
+    __slots__ = ("bandwidth", "first_retry", "last_retry", "pace", "timeout", "unauthorized")
 
     def __init__(
         self,
@@ -46,12 +46,15 @@ class Timing:
         last_retry: float = 60.0,
         unauthorized: float = 300.0,
         pace: float = 0.1,
+        bandwidth: int = 0,
     ) -> None:
+        """`bandwidth` is what a backlog may take, in bytes a second; 0 for no limit."""
         self.timeout = timeout
         self.first_retry = first_retry
         self.last_retry = last_retry
         self.unauthorized = unauthorized
         self.pace = pace
+        self.bandwidth = bandwidth
 
 
 class Sender:
@@ -65,6 +68,7 @@ class Sender:
         "_random",
         "_retry_after",
         "_schemas",
+        "_sent",
         "_token",
         "clock",
         "clock_offset",
@@ -106,6 +110,7 @@ class Sender:
         self._known: set[int] = set()  # schemas that this collector has had from us
         self._failures = 0
         self._retry_after = 0.0
+        self._sent = 0  # bytes of the last body
         self.clock_offset: float | None = None
         self.interval: float | None = None
         self.pace = timing.pace  # the collector's wish, if it has one
@@ -167,7 +172,10 @@ class Sender:
         self._failures = 0
         if not self.fresh:
             self.spool.turn()
-        return self.pace if self.spool else 0.0
+        if not self.spool:
+            return 0.0
+        limit = self.timing.bandwidth
+        return max(self.pace, self._sent / limit) if limit else self.pace
 
     def _first(self) -> Segment | None:
         news = Segment("", self.spool.epoch, self.fresh[:], self._schemas) if self.fresh else None
@@ -231,6 +239,7 @@ class Sender:
             if len(packed) < len(body):
                 body = packed
                 encoding = "Content-Encoding: deflate\r\n"
+        self._sent = len(body)
         sent = self.clock()
         head = (
             f"POST /v1/push HTTP/1.1\r\nAuthorization: Bearer {self._token}\r\nContent-Type: {wire.CONTENT_TYPE}\r\n"

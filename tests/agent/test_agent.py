@@ -228,6 +228,7 @@ def inside(collector: TestCollector, folder: Path, probe: Probe, clock: Clock) -
     timing = Timing(first_retry=0.05, last_retry=0.1, pace=0.0)
     sender = Sender(connection, TOKEN, spool, log, timing=timing, clock=clock, random=lambda: 0.5)
     config = Config()
+    config.max_memory = 1 << 40  # it is the test's own process
     config.interval = 0.05
     runner = Runner([probe], Host(clock=clock), log)
     return Agent(

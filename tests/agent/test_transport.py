@@ -410,3 +410,11 @@ def test_when_the_disk_takes_nothing_memory_is_bounded_and_losses_counted(
 def test_jitter_is_between_zero_and_one() -> None:
     draw = jitter(lambda size: b"\xff" * size)
     assert 0 <= jitter(bytes)() < draw() < 1
+
+
+def test_a_backlog_keeps_to_the_bandwidth(bench: Bench, collector: TestCollector) -> None:
+    bench.sender.timing = Timing(timeout=2.0, pace=0.0, bandwidth=1_000)
+    outage(bench, 20)
+    wait_asked = bench.send()
+    assert wait_asked == pytest.approx(collector.pushes[0].bytes_on_wire / 1_000, rel=0.5)
+    assert wait_asked > 0.1
