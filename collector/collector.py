@@ -28,6 +28,7 @@ from collector.ingest.server import IngestServer, Settings
 from collector.log import Log
 from collector.metrics import Metrics
 from collector.observed import Observer
+from collector.ownhealth import CUSTOMER, EVERY_SECONDS, NAME, SITE, OwnHealth
 from collector.pipeline import CONSUMER, Pipeline
 from collector.reach.service import ReachService
 from collector.recorder import Recorder
@@ -88,6 +89,7 @@ class Collector:
         await self._start_web(web_socket)
         self._start_sender()
         self._tasks.append(asyncio.create_task(self._housekeeping()))
+        self._tasks.append(asyncio.create_task(self._look_at_itself()))
         self.runtime.write(self.data)
 
     def _take_folder(self) -> None:
@@ -176,6 +178,8 @@ class Collector:
             observe=self.metrics.sync_seconds.observe,
             receiver=Receiver(Writers(self.register.engine), parts),
         )
+        own = await asyncio.to_thread(self.register.own_device, CUSTOMER, SITE, NAME, self.clock())
+        self.own_health = OwnHealth(self, own)
         try:
             await self.ingest.start(self.rule_files.changed())
         except OSError as error:
@@ -253,6 +257,12 @@ class Collector:
                 self.pipeline.state.unknown_schemas.discard(schema)
             needed = min(self.pipeline.snapshot_position, self.recorder.position, self.event_keeper.position)
             await asyncio.to_thread(self.log.drop, before=needed, keep_bytes=self.config.log.max_bytes)
+
+    async def _look_at_itself(self) -> None:
+        """Tell the rules how Watchdesk itself is."""
+        while True:
+            self.own_health.write(await asyncio.to_thread(self.own_health.values), self.clock())
+            await asyncio.sleep(EVERY_SECONDS)
 
     def reload_rules(self) -> None:
         """Let rule files, thresholds and baselines hold as they are now, if they changed and are all right."""

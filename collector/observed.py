@@ -24,6 +24,7 @@ REACH: Final = 0  # ICMP and TCP
 POLL: Final = 1  # how the poll itself went
 TRAPS: Final = 2
 PORTS: Final = 3  # what the map says of ports
+ITSELF: Final = 8  # how Watchdesk is
 SERIES: Final = 16  # and above: the parts of what a poll read
 
 

@@ -17,7 +17,7 @@ from collector.events.show import parts_of
 from collector.events.store import Wanted
 from collector.graphs import Quantity, quantity
 from collector.history.gathering import merged
-from collector.register import Device
+from collector.register import OWN, Device
 from rules.errors import RuleError
 from rules.labels import NAME
 from rules.promql import Query, Vector
@@ -100,7 +100,11 @@ class FleetSources:
 
     def device(self, scope: Scope, device_id: int) -> DeviceView | None:
         """Return one device of the scope."""
-        return next((view for view in self.devices(scope) if view.id == device_id), None)
+        found = next((device for device in self._register(scope) if device.id == device_id), None)
+        if found is None or found.retired_at is not None:
+            return None
+        with self._pipeline.lock:
+            return self._view(found)
 
     def find(self, scope: Scope, customer: str, site: str, name: str) -> DeviceView | None:
         """Return the device that an incident names; of several of that name the last, which may be retired by now."""
@@ -175,7 +179,7 @@ class FleetSources:
         return next((drawn for drawn in found if drawn is not None), None)
 
     def _in_scope(self, scope: Scope) -> list[Device]:
-        return [device for device in self._register(scope) if device.retired_at is None]
+        return [device for device in self._register(scope) if device.retired_at is None and device.origin != OWN]
 
     def _register(self, scope: Scope) -> list[Device]:
         """Return the devices of a scope, those that were retired too."""

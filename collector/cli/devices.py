@@ -12,7 +12,7 @@ import msgspec
 
 from collector.cli.context import Context, show_json, show_table, when
 from collector.errors import RegisterError
-from collector.register import Device, book
+from collector.register import OWN, Device, book
 from collector.register.sites import slug
 
 
@@ -30,7 +30,7 @@ def devices(click_context: click.Context, retired: bool, as_json: bool) -> None:
     if click_context.invoked_subcommand:
         return
     context: Context = click_context.obj
-    found = context.register.devices(retired=retired)
+    found = [device for device in context.register.devices(retired=retired) if retired or device.origin != OWN]
     if as_json:
         for device in found:
             record = {**dataclasses.asdict(device), "instance": device.instance}

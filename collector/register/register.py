@@ -19,6 +19,8 @@ from collector.register.sites import made_site, slug
 from collector.register.surroundings import POLLED, Parent, Rows
 from ticketing import topology
 
+OWN = "watchdesk"  # the origin, role and job of the device that stands for Watchdesk itself
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -50,8 +52,8 @@ class Device:
             "site": self.site,
             "class": self.kind,
         }
-        if self.origin == POLLED:
-            labels["job"] = POLLED
+        if self.origin in (POLLED, OWN):
+            labels["job"] = self.origin
         if self.origin == "prometheus":
             del labels["job"]  # its series bring the one of the job that scraped them
         return {**labels, "role": self.role} if self.role else labels
@@ -267,6 +269,18 @@ class Register:
             session.add(DeviceTokenRow(hash=digest(token), device_id=row.id, created_at=now))
             device = _device(*session.execute(_devices().where(DeviceRow.id == row.id)).one())
         return NewDevice(device, token)
+
+    def own_device(self, customer: str, site: str, name: str, now: float) -> int:
+        """Return the id of the device that stands for Watchdesk itself; it is made where there is none."""
+        found = self.device_by_instance(f"{name}.{site}.{customer}")
+        if found is not None:
+            return found.id
+        with _transaction(self._engine, "Another process makes Watchdesk's own device; try again.") as session:
+            place = made_site(session, customer, site).id
+            row = DeviceRow(site_id=place, name=name, kind="server", role=OWN, enrolled_at=now, origin=OWN)
+            session.add(row)
+            session.flush()
+            return row.id
 
     def retire(self, device: int, now: float) -> None:
         """Take a device out of the register and revoke its tokens; again has no effect."""
