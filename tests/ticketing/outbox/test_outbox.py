@@ -260,6 +260,7 @@ def test_a_recipient_that_is_away_delays_nobody_else_and_no_incident(
         reached(lambda: len(desk.taken) == 20, now)
         reached(lambda: len(dumb.taken) == 1, now)
         sender.stop(0.1)
+    sender.stop(60)  # its threads use the database to the last
     assert len(store.incidents(EVERYTHING).incidents) == 20
 
 
