@@ -23,9 +23,13 @@ from collector.events.keeper import EventKeeper
 from collector.events.store import EventStore
 from collector.history.errors import HistoryError
 from collector.ingest.intake import Intake
+from collector.ingest.limits import Limits
 from collector.ingest.senders import Senders
 from collector.ingest.server import IngestServer, Settings
+from collector.ingest.worker import Task
+from collector.ingest.workers import Workers
 from collector.log import Log
+from collector.log.partitions import folder, partitions
 from collector.metrics import Metrics
 from collector.observed import Observer
 from collector.ownhealth import CUSTOMER, EVERY_SECONDS, NAME, SITE, OwnHealth
@@ -81,7 +85,7 @@ class Collector:
         """
         self._take_folder()
         web_socket = _bind(self.config.web.listen, "the pages")
-        _bind(self.config.agents.listen, "the agents").close()  # a taken port is told before anything is made
+        self._agents_socket = _bind(self.config.agents.listen, "the agents")  # told before anything is made
         self._open_stores()
         await self._start_pipeline()
         await self._start_ingest()
@@ -151,32 +155,42 @@ class Collector:
 
     async def _start_ingest(self) -> None:
         agents, state = self.config.agents, self.pipeline.state
-        self.intake = Intake()
-        self.intake.schemas = {schema: payload.count(b"\n") + 1 for schema, payload in state.schemas.items()}
         parts = Parts()
         parts.restore(state.parts, state.schemas)
-        tls = self.agents_tls
+        workers = self._workers()
+        limits = Limits(
+            agents.limits.device_values,
+            agents.limits.customer_values,
+            agents.limits.device_series,
+            agents.limits.customer_series,
+        )
+        senders = Senders(self.register, state.marks, limits)
+        self.intake = Intake(senders.accounts)
+        self.intake.schemas = {schema: payload.count(b"\n") + 1 for schema, payload in state.schemas.items()}
         host, port = address(agents.listen)
         settings = Settings(
             host=host,
             port=port,
-            tls=self.pki.context() if tls else None,
+            tls=self.pki.context() if self.agents_tls and not agents.processes else None,
             ca=self.pki.ca,
             interval=agents.interval,
             linger=agents.linger,
             max_connections=agents.max_connections,
+            backlog_bytes=agents.limits.backlog_bytes,
+            listening=self._main_socket() if agents.processes else self._agents_socket,
         )
         self.ingest = IngestServer(
             settings,
             self.log,
             self.register,
-            Senders(self.register, state.marks),
+            senders,
             self.intake,
             announced=dict(state.devices),
             committed=self._committed,
             clock=self.clock,
             observe=self.metrics.sync_seconds.observe,
             receiver=Receiver(Writers(self.register.engine), parts),
+            workers=workers,
         )
         own = await asyncio.to_thread(self.register.own_device, CUSTOMER, SITE, NAME, self.clock())
         self.own_health = OwnHealth(self, own)
@@ -185,6 +199,54 @@ class Collector:
         except OSError as error:
             raise StartError(_taken(agents.listen, "the agents", error)) from error
         self.reload_rules()
+
+    def _main_socket(self) -> socket.socket:
+        """Return the socket on which the ingest processes bring what is no push."""
+        path = self.data / "main.socket"
+        path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.bind(str(path))
+        path.chmod(0o600)
+        listening.listen(512)
+        return listening
+
+    def _workers(self) -> Workers | None:
+        """Return the ingest processes, if there are to be any, or if earlier ones left records."""
+        count, directory = self.config.agents.processes, self.log.directory
+        left = [number for number in partitions(directory) if number >= count]
+        if not count and not left:
+            return None
+        merged = self.pipeline.state.merged
+        workers = Workers(count, self._worker_task, directory, self.data / "heads", merged)
+        for number in left:
+            workers.publish_left(number, Log(folder(directory, number), floor=merged.get(number, 1)).head)
+        return workers
+
+    def _worker_task(self, partition: int, floor: int) -> Task:
+        agents, data = self.config.agents, self.data.absolute()
+        return Task(
+            partition=partition,
+            listening=self._agents_socket.fileno(),
+            log=str(data / "log"),
+            heads=str(data / "heads"),
+            main=str(data / "main.socket"),
+            database=self.config.database_url(self.data),
+            certificate=str(self.pki.server.absolute()) if self.agents_tls else "",
+            ca=str(self.pki.ca.absolute()),
+            floor=floor,
+            segment_bytes=self.config.log.segment_bytes,
+            interval=agents.interval,
+            linger=agents.linger,
+            max_connections=agents.max_connections,
+            backlog_bytes=agents.limits.backlog_bytes / max(1, agents.processes),
+            limits={
+                "device_values": agents.limits.device_values,
+                "customer_values": agents.limits.customer_values,
+                "device_series": agents.limits.device_series,
+                "customer_series": agents.limits.customer_series,
+            },
+            schemas={str(schema): columns for schema, columns in self.intake.schemas.items()},
+        )
 
     async def _start_watching(self) -> None:
         """Begin to look at the devices that have no agent."""
@@ -222,7 +284,7 @@ class Collector:
         self.metrics.watch(self)
         self.web = WebServer(self, listening, certificate=self.pki.server if self.web_tls else None)
         await self.web.start()
-        self.runtime = Runtime.of(self, os.getpid(), self.web.port, self.ingest.port)
+        self.runtime = Runtime.of(self, os.getpid(), self.web.port, self._agents_socket.getsockname()[1])
 
     def _start_sender(self) -> None:
         surroundings = Surroundings(self.clock, random.random, self.data)
@@ -236,6 +298,8 @@ class Collector:
         """Return what is wrong with the collector itself, in a sentence; empty if nothing is."""
         if self.ingest.committer.failing:
             return f"The log takes nothing: {self.ingest.committer.failing}"
+        if self.ingest.workers and self.ingest.workers.failing():
+            return f"A partition of the log takes nothing: {self.ingest.workers.failing()}"
         if self.rule_files.problem:
             return f"The rule files were not loaded: {self.rule_files.problem}"
         if self.table_files.problem:
@@ -252,7 +316,10 @@ class Collector:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             self.reload_rules()
-            for schema in list(self.pipeline.state.unknown_schemas):
+            unknown = list(self.pipeline.state.unknown_schemas)
+            if unknown and self.ingest.workers:
+                self.ingest.workers.forget(unknown)
+            for schema in unknown:
                 self.intake.schemas.pop(schema, None)
                 self.pipeline.state.unknown_schemas.discard(schema)
             needed = min(self.pipeline.snapshot_position, self.recorder.position, self.event_keeper.position)

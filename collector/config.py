@@ -23,6 +23,16 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the file."""
 
 
+class IngestLimits(_Section, frozen=True):
+    """How much may be sent; 0: as much as one likes. In bursts, ten seconds' worth may come at once."""
+
+    device_values: float = 200_000  # a second
+    customer_values: float = 0  # a second
+    device_series: int = 20_000
+    customer_series: int = 1_000_000
+    backlog_bytes: float = 50_000_000  # a second, of all backlogs together that come back after an outage
+
+
 class Agents(_Section, frozen=True):
     """Where agents report."""
 
@@ -33,6 +43,8 @@ class Agents(_Section, frozen=True):
     interval: float = 10.0  # seconds between an agent's samples
     max_connections: int = 20_000
     linger: float = 0.005  # seconds that a commit waits for more batches to share it
+    processes: int = 0  # that receive beside the main one; 0: the main one receives. `serve --ingest N` overrides it
+    limits: IngestLimits = msgspec.field(default_factory=lambda: IngestLimits())
 
 
 class Web(_Section, frozen=True):

@@ -14,6 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from collector.ingest.totals import Totals
 from collector.liveness import Liveness
 from collector.tally import Tally
 from ticketing.errors import Unavailable
@@ -76,26 +77,61 @@ class _Parts(Collector):
     def _ingest(self) -> Iterator[Metric]:
         ingest = self._collector.ingest
         requests = CounterMetricFamily("watchdesk_ingest_requests", "Requests of agents.", labels=["code"])
-        for status, count in sorted(ingest.counters.requests.items()):
-            requests.add_metric([str(status)], count)
+        total = Totals.of(ingest)
+        for status, count in sorted(total.requests.items()):
+            requests.add_metric([status], count)
         yield requests
-        yield CounterMetricFamily("watchdesk_ingest_values", "Values taken.", value=ingest.counters.values)
-        yield CounterMetricFamily("watchdesk_ingest_bytes", "Bytes of the bodies taken.", value=ingest.counters.bytes)
-        yield GaugeMetricFamily("watchdesk_ingest_connections", "Open connections.", value=len(ingest.connections))
+        yield CounterMetricFamily("watchdesk_ingest_values", "Values taken.", value=total.values)
+        yield CounterMetricFamily("watchdesk_ingest_bytes", "Bytes of the bodies taken.", value=total.bytes)
+        yield GaugeMetricFamily("watchdesk_ingest_connections", "Open connections.", value=total.connections)
+        yield CounterMetricFamily("watchdesk_ingest_pushes", "Pushes that were made durable.", value=total.pushes)
+        yield CounterMetricFamily(
+            "watchdesk_ingest_duplicates", "Pushes of which nothing was new.", value=total.duplicates
+        )
+        yield GaugeMetricFamily(
+            "watchdesk_ingest_queue_bytes", "Bytes that wait to be written to the log.", value=total.waiting_bytes
+        )
+        refused = CounterMetricFamily("watchdesk_ingest_refused", "Requests refused.", labels=["reason"])
+        for reason, count in sorted(total.refused.items()):
+            refused.add_metric([reason], count)
+        yield refused
+        yield GaugeMetricFamily(
+            "watchdesk_ingest_processes", "Ingest processes beside the main one.", value=total.processes
+        )
+        yield CounterMetricFamily(
+            "watchdesk_ingest_restarts", "Ingest processes that ended and were started again.", value=total.restarts
+        )
+        yield CounterMetricFamily(
+            "watchdesk_ingest_syncs", "Groups that the ingest processes made durable.", value=total.syncs
+        )
+        yield CounterMetricFamily(
+            "watchdesk_ingest_sync_seconds", "Seconds that it took them to.", value=total.sync_seconds
+        )
         dropped = CounterMetricFamily(
             "watchdesk_ingest_dropped", "Rows that were acknowledged and not evaluated.", labels=["reason"]
         )
-        dropped.add_metric(["unknown_schema"], self._collector.pipeline.state.dropped)
+        state = self._collector.pipeline.state
+        dropped.add_metric(["unknown_schema"], state.dropped)
+        dropped.add_metric(["late"], state.fleet.late)
+        dropped.add_metric(["series_limit"], sum(state.fleet.refused.values()))
         yield dropped
+        history = self._collector.recorder.history
+        yield CounterMetricFamily(
+            "watchdesk_history_corrupt", "Damaged chunks that were left out of an answer.", value=history.corrupt
+        )
+        yield GaugeMetricFamily("watchdesk_history_set_aside", "Damaged files of days.", value=history.set_aside)
+        yield GaugeMetricFamily(
+            "watchdesk_history_held_bytes", "Rows and chunks not written yet.", value=history.held_bytes
+        )
 
     def _log(self) -> Iterator[Metric]:
         log, ingest = self._collector.log, self._collector.ingest
-        yield GaugeMetricFamily("watchdesk_log_bytes", "Size of the log.", value=log.size)
+        yield GaugeMetricFamily("watchdesk_log_bytes", "Size of the log.", value=log.size + Totals.of(ingest).size)
         yield CounterMetricFamily(
             "watchdesk_log_records", "Records in the log, from its beginning.", value=log.head - 1
         )
         yield CounterMetricFamily(
-            "watchdesk_log_errors", "Groups of records that could not be written.", value=ingest.committer.errors
+            "watchdesk_log_errors", "Groups of records that could not be written.", value=Totals.of(ingest).errors
         )
         yield CounterMetricFamily(
             "watchdesk_log_lost_bytes", "Damaged bytes passed over.", value=self._collector.pipeline.lost_bytes
@@ -103,6 +139,7 @@ class _Parts(Collector):
         lag = GaugeMetricFamily("watchdesk_consumer_lag_records", "Records not read yet.", labels=["consumer"])
         lag.add_metric(["incidents"], self._collector.pipeline.lag)
         lag.add_metric(["history"], self._collector.recorder.lag)
+        lag.add_metric(["events"], self._collector.event_keeper.lag)
         yield lag
 
     def _engine(self) -> Iterator[Metric]:

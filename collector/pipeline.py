@@ -14,7 +14,7 @@ from pathlib import Path
 
 from collector import alerts
 from collector.bulk import Bulk
-from collector.log import Reader, Record, Tail
+from collector.log import MergedReader, Record, Tail
 from collector.state import State, write_snapshot
 from ticketing.alert import Alert
 from ticketing.errors import Unavailable
@@ -57,7 +57,7 @@ class Pipeline:
         self._store = store
         self._log_directory = log_directory
         self._tail = tail
-        self._reader = Reader(log_directory)
+        self._reader = MergedReader(log_directory)
         self._snapshot = snapshot
         self._snapshot_seconds = snapshot_seconds
         self._snapshot_at = 0.0
@@ -95,7 +95,7 @@ class Pipeline:
                 _LOG.warning("the snapshot cannot be used, reading the whole log: %s", error)
                 self.state = State()
         self.snapshot_position = self.state.position
-        self._reader = Reader(self._log_directory, self.state.position + 1, self._tail)
+        self._reader = MergedReader(self._log_directory, self.state.position + 1, self._tail)
         self.head = head
         while self._apply_some():
             pass

@@ -17,7 +17,7 @@ from collector.history.errors import HistoryError, HistoryFullError
 from collector.history.history import History
 from collector.history.integers import Floats
 from collector.history.schema import SchemaRef
-from collector.log import Block, Reader, Record, Tail
+from collector.log import Block, MergedReader, Record, Tail
 from collector.log.segments import segments
 from collector.rows import frame_of, samples_of
 from collector.singles import Singles, frames, singles
@@ -52,7 +52,7 @@ class Recorder:
         first = kept[0].first if kept else head
         if not first <= self.history.position() <= head:  # the log lost its beginning, or all of it
             self.history.rebase(first)
-        self._reader = Reader(log_directory, self.history.position(), tail)
+        self._reader = MergedReader(log_directory, self.history.position(), tail)
         self._known = known
         self._schemas: dict[int, SchemaRef] = {}
         self._head = head

@@ -19,6 +19,7 @@ from collector.ingest.intake import Marks, is_new
 from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.liveness import SERIES, Presence
 from collector.log import Record, RecordKind
+from collector.log.partitions import decode_ranges
 from collector.observed import alive, source_of
 from collector.rows import frame_of, is_absent, samples_of
 from rules.alerts import Transition
@@ -56,6 +57,7 @@ class _Snapshot(msgspec.Struct):
     engine: bytes
     events: list[Dumped] = []
     parts: dict[int, list[int]] = {}
+    merged: dict[int, int] = {}
     tables: dict[str, str] = {}
     thresholds: bytes = b""
     baselines: bytes = b""
@@ -70,6 +72,7 @@ class State:
         hellos: what each device's agent said of itself.
         schemas: the payload of each schema that rows may name.
         marks: the frames that were taken of each device.
+        merged: the record of each partition of the log from which on no tick has named it yet.
         parts: the schemas of each device's parts: what remote writes tell of it.
         unknown_schemas: schemas that rows named and the log does not hold; agents must send them again.
         dropped: rows of such schemas.
@@ -85,6 +88,7 @@ class State:
         self.hellos: dict[int, Hello] = {}
         self.schemas: dict[int, bytes] = {}
         self.marks: dict[int, Marks] = {}
+        self.merged: dict[int, int] = {}
         self.parts: dict[int, list[int]] = {}
         self.rules: dict[str, str] = {}
         self.tables: dict[str, str] = {}
@@ -104,6 +108,7 @@ class State:
         if record.kind == RecordKind.FRAME:
             self._frame(record)
         elif record.kind == RecordKind.TICK:
+            self.merged.update({each.partition: each.end for each in decode_ranges(record.body)})
             return self._tick(record.received)
         elif record.kind == RecordKind.DEVICE:
             return self._device(record.device, msgspec.json.decode(record.body, type=Labels | None), record.received)
@@ -276,6 +281,7 @@ class State:
             engine=self.engine.dump(),
             events=self.events.dump(),
             parts=self.parts,
+            merged=self.merged,
             tables=self.tables,
             thresholds=self.thresholds.dump(),
             baselines=self.baselines.dump(),
@@ -309,6 +315,7 @@ class State:
         self.presence.restore(snapshot.presence)
         self.events.restore(snapshot.events)
         self.parts = snapshot.parts
+        self.merged = snapshot.merged
         self._own = {device: self._own_layout(device) for device in self.devices}
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import click
+import msgspec
 
 from collector.cli.context import Context, pass_context
 from collector.collector import Collector
 from collector.config import Config, with_ports
 from collector.errors import CollectorError
+from collector.notify import notify
 from collector.tuning import calm_collector
 from collector.up import Up
 
@@ -33,17 +35,26 @@ _port = click.option(
 
 @click.command()
 @_port
+@click.option(
+    "--ingest", type=click.IntRange(0, 32), help="How many processes receive beside the main one; 0: none, it does."
+)
 @pass_context
-def serve(context: Context, port: int | None) -> None:
+def serve(context: Context, port: int | None, ingest: int | None) -> None:
     """Run the collector until it is told to stop (SIGTERM, Ctrl-C). SIGHUP looks at the rule files anew."""
     _log_to_stderr(logging.INFO)
 
     async def work(stop: asyncio.Event) -> None:
-        collector = Collector(context.data, _config(context, port))
+        config = _config(context, port)
+        if ingest is not None:
+            agents = msgspec.structs.replace(config.agents, processes=ingest)
+            config = msgspec.structs.replace(config, agents=agents)
+        collector = Collector(context.data, config)
         await collector.start()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, collector.reload_rules)
         click.echo(f"Watchdesk is at {collector.runtime.web}, agents report to {collector.runtime.agents}", err=True)
+        notify("READY=1")
         await stop.wait()
+        notify("STOPPING=1")
         await collector.stop()
 
     _run(work)

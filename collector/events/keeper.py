@@ -14,7 +14,7 @@ from collector.config import EventLimits
 from collector.events.differences import differences
 from collector.events.store import EventStore, Happening, Inventory, Parts
 from collector.ingest.messages import Event, decode_event
-from collector.log import Reader, Record, Tail
+from collector.log import MergedReader, Record, Tail
 from collector.rows import frame_of
 from collector.singles import of_kind
 
@@ -41,7 +41,7 @@ class EventKeeper:
         self._store = store
         self._limits = limits
         self._stored = store.position()
-        self._reader = Reader(log_directory, self._stored + 1, tail)
+        self._reader = MergedReader(log_directory, self._stored + 1, tail)
         self._head = head
         self._swept = 0.0
         self._wake = threading.Condition()

@@ -36,6 +36,7 @@ class Allowance:
     def wait(self, now: float) -> float:
         """Return for how many seconds nothing is taken any more; 0: something may come."""
         if self._left > 0 or not self.rate:
+            self._filled = self._filled or now
             return 0.0
         elapsed = max(0.0, now - self._filled)  # a clock may be put back
         self._filled = now

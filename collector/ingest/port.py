@@ -34,6 +34,7 @@ from collector.remotewrite.route import RemoteWrite
 
 MAX_WRONG_TOKENS: Final = 100  # a minute and address
 FORGIVE_SECONDS: Final = 60.0
+FORWARDED: Final = (b"/v1/enrol", b"/v1/retire", WRITE_PATH)
 JSON_TYPE: Final = b"application/json"
 
 
@@ -101,9 +102,11 @@ class Port:
         clock: Callable[[], float],
         observe: Callable[[float], None] = lambda _: None,
         receiver: Receiver | None = None,
+        forward: Callable[[Request], Coroutine[Any, Any, bytes]] | None = None,
     ) -> None:
         """`changed()` is awaited when the register was changed here, before that is answered; `committed(other)` is
-        called after each group that is durable, `other` says whether it held anything but pushes.
+        called after each group that is durable, `other` says whether it held anything but pushes;
+        `forward(request)` answers what is no push, where another process does that.
         """
         self.counters = Counters()
         self.committer: Committer[Pushed | Done] = Committer(
@@ -115,6 +118,7 @@ class Port:
         self._senders = senders
         self._intake = intake
         self._changed = changed
+        self._forward = forward
         self._committed = committed
         self._clock = clock
         self.writes = RemoteWrite(
@@ -195,10 +199,10 @@ class Port:
             head.sender, head.version = senders.find(head.request.token()), senders.version
         sender = head.sender
         now = self._clock()
-        if sender is not None and not head.request.encoding and not self.committer.busy:
+        if sender is not None and not self.committer.busy:
             size = len(body)
             wait = sender.account.allowance.wait(now) or sender.customer.allowance.wait(now)
-            row = None if wait else self._intake.take_row(sender, body, sent=sent, now=now)
+            row = None if wait else self._intake.take_row(sender, _plain(head, body), sent=sent, now=now)
             if row is not None:
                 sender.account.allowance.spend(row.columns)
                 sender.customer.allowance.spend(row.columns)
@@ -217,6 +221,8 @@ class Port:
         try:
             if request.path == b"/v1/push" and request.method == b"POST":
                 self._push(request, counted)
+            elif self._forward is not None and request.path in FORWARDED:
+                self._later(self._forward(request), counted)
             elif request.path == WRITE_PATH and request.method == b"POST":
                 self._write(request, counted)
             else:
@@ -367,6 +373,19 @@ class Port:
         task = asyncio.create_task(run())
         self._others.add(task)
         task.add_done_callback(self._others.discard)
+
+
+def _plain(head: RepeatedHead, body: bytes) -> bytes:
+    """Return the body without its compression; empty if it cannot be: who looks closer will tell why."""
+    if not head.request.encoding:
+        return body
+    head.request.body = body
+    try:
+        return head.request.content()
+    except Refusal:
+        return b""
+    finally:
+        head.request.body = b""
 
 
 def _not_written(error: LogError) -> Refusal:

@@ -9,6 +9,7 @@ from collector.ingest.intake import Intake
 from collector.ingest.port import Port, Settings
 from collector.ingest.senders import Senders
 from collector.ingest.spine import Spine
+from collector.ingest.workers import Workers
 from collector.log import Log
 from collector.register import Register
 from collector.remotewrite.receiver import Receiver
@@ -34,6 +35,7 @@ class IngestServer:
         clock: Callable[[], float],
         observe: Callable[[float], None] = lambda _: None,
         receiver: Receiver | None = None,
+        workers: Workers | None = None,
     ) -> None:
         """`announced` are the target labels of the devices that the log knows of; `observe(seconds)` is called with
         the time of each sync.
@@ -60,7 +62,8 @@ class IngestServer:
             self.ports.connections,
             self.ports.counters,
         )
-        self.spine = Spine(self.committer.put, register, senders, announced=announced, clock=clock)
+        self.workers = workers
+        self.spine = Spine(self.committer.put, register, senders, announced=announced, clock=clock, workers=workers)
 
     async def start(self, rules: dict[str, str] | None) -> None:
         """Begin to listen; `rules`, if given, hold from here on.
@@ -69,6 +72,8 @@ class IngestServer:
             OSError: the address cannot be used.
         """
         await self.ports.start()
+        if self.workers is not None:
+            await self.workers.start()
         await self.spine.start(rules)
 
     @property
@@ -79,7 +84,12 @@ class IngestServer:
     async def stop(self) -> None:
         """Cease to listen, write what was accepted, close the connections."""
         self.spine.stop()
+        if self.workers is not None:
+            await self.workers.stop()
+            await self.spine.last()
         await self.ports.stop()
+        if self.workers is not None:
+            self.workers.close()
         self._committed(self.log.head)
 
     def rules(self, files: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector.errors import LogError
 from collector.ingest.port import Done
 from collector.ingest.senders import Senders
+from collector.ingest.workers import POLL_SECONDS, Workers
 from collector.log import RecordKind
 from collector.log.record import encode
 from collector.register import Register
@@ -39,10 +40,10 @@ class Spine:
         *,
         announced: dict[int, dict[str, str]],
         clock: Callable[[], float],
-        heads: Callable[[], bytes] = bytes,
+        workers: Workers | None = None,
     ) -> None:
-        """`announced` are the target labels of the devices that the log knows of; `heads()` is what a tick says of
-        the partitions of the log.
+        """`announced` are the target labels of the devices that the log knows of; `workers` are the processes that
+        write partitions of the log, which the ticks put in order.
         """
         self.ticks = 0
         self._put = put
@@ -50,9 +51,10 @@ class Spine:
         self._senders = senders
         self._announced = announced
         self._clock = clock
-        self._heads = heads
+        self._workers = workers
         self._tasks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
+        self._version = 0
         self._last_tick = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -63,6 +65,8 @@ class Spine:
             self.rules(rules)
         await self.reload()
         self._tasks = [asyncio.create_task(self._ticks()), asyncio.create_task(self._housekeeping())]
+        if self._workers is not None:
+            self._tasks.append(asyncio.create_task(self._watch(self._workers)))
 
     def stop(self) -> None:
         """Write no more ticks."""
@@ -88,6 +92,9 @@ class Spine:
             changed = [(device, labels) for device, labels in wanted.items() if self._announced.get(device) != labels]
             gone = [(device, None) for device in set(self._announced) - set(wanted)]
             await asyncio.gather(*[self._announce(device, labels) for device, labels in [*changed, *gone]])
+            if self._workers is not None and self._version != self._senders.version:
+                self._version = self._senders.version
+                await self._workers.refresh()
 
     def _announce(self, device: int, labels: dict[str, str] | None) -> asyncio.Future[None]:
         written = asyncio.get_running_loop().create_future()
@@ -119,6 +126,26 @@ class Spine:
             if self._clock() - self._last_tick >= TICK_AT_LEAST * 0.9:
                 self._tick()
 
+    async def _watch(self, workers: Workers) -> None:
+        """Have a tick soon when an ingest process has written something."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if workers.waits:
+                self.data_waits()
+
+    async def last(self) -> None:
+        """Write a last tick, which names all that is in the partitions."""
+        done = asyncio.get_running_loop().create_future()
+        if self._workers is not None:
+            workers = self._workers
+
+            def ticked(error: LogError | None) -> None:
+                workers.ticked(error)
+                done.set_result(None)
+
+            self._write(RecordKind.TICK, workers.ranges(), done=ticked)
+            await done
+
     def data_waits(self) -> None:
         """See to it that there is a tick soon."""
         if self._timer is None:
@@ -131,7 +158,10 @@ class Spine:
             self._timer = None
         self._last_tick = self._clock()
         self.ticks += 1
-        self._write(RecordKind.TICK, self._heads())
+        if self._workers is None:
+            self._write(RecordKind.TICK)
+        else:
+            self._write(RecordKind.TICK, self._workers.ranges(), done=self._workers.ticked)
 
     def _write(self, kind: RecordKind, body: bytes = b"", device: int = 0, done: Done = lambda _: None) -> None:
         self._put([encode(kind, device, self._clock(), 0.0, body)], done)

@@ -46,6 +46,10 @@ class Block:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def part(self, first: int, end: int) -> Block:
+        """Return the records from one index to another."""
+        return Block(self.words, self.numbers[first:end], self.starts[first:end])
+
     def since(self, number: int) -> Block:
         """Return the records from this number on."""
         first = int(np.searchsorted(self.numbers, number))
