@@ -18,11 +18,12 @@ from collector.register.sites import slug
 from collector.snmp import byhand
 from collector.snmp.byhand import Target
 from collector.snmp.ciphers import AUTHS, PRIVS
+from collector.snmp.credential import VERSIONS, fitting, speaker
 from collector.snmp.errors import CredentialError
 from collector.snmp.known import Known
 from collector.snmp.profile import FOLDER, Profiles
 from collector.snmp.usm import User
-from collector.snmp.vault import VERSIONS, Vault, fitting, speaker
+from collector.snmp.vault import Vault
 
 Value = TypeVar("Value")
 

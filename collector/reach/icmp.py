@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -82,7 +83,7 @@ class Pinger:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         token = self._random.getrandbits(64)
         timer = loop.call_later(self._timeout, self._late, token)
-        self._waiting[token] = _Waiting(host, loop.time(), done, timer)
+        self._waiting[token] = _Waiting(host, time.perf_counter(), done, timer)
         found = self._sockets.get(family)
         if found is None:
             return
@@ -118,7 +119,7 @@ class Pinger:
             return
         del self._waiting[token]
         waiting.timer.cancel()
-        waiting.done(asyncio.get_running_loop().time() - waiting.sent)
+        waiting.done(time.perf_counter() - waiting.sent)
 
 
 def _socket(family: int) -> tuple[socket.socket, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import NamedTuple
 
 
@@ -16,15 +17,14 @@ class Knock(NamedTuple):
 
 async def knock(host: str, port: int, seconds: float) -> Knock:
     """Try to connect once."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    started = time.perf_counter()
     try:
         async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError:
-        return Knock(open=False, alive=True, seconds=loop.time() - started)
+        return Knock(open=False, alive=True, seconds=time.perf_counter() - started)
     except (OSError, TimeoutError):
-        return Knock(open=False, alive=False, seconds=loop.time() - started)
-    took = loop.time() - started
+        return Knock(open=False, alive=False, seconds=time.perf_counter() - started)
+    took = time.perf_counter() - started
     writer.transport.abort()  # a reset: nothing lingers on either side
     return Knock(open=True, alive=True, seconds=took)

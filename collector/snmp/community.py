@@ -47,6 +47,16 @@ def identify(data: bytes) -> tuple[int, int]:
     Raises:
         Malformed: it is none.
     """
+    try:
+        at = 2 if data[1] < 0x80 else 2 + (data[1] & 0x7F)
+        if data[at + 2] < V3 and data[at + 4] < 0x80:  # the usual form of v1 and v2c
+            version = data[at + 2]
+            at += 5 + data[at + 4]
+            at += 2 if data[at + 1] < 0x80 else 2 + (data[at + 1] & 0x7F)
+            if data[at : at + 2] == b"\x02\x04" and at + 6 <= len(data):
+                return version, int.from_bytes(data[at + 2 : at + 6], "big", signed=True)
+    except IndexError:
+        raise Malformed("a message that ends too early") from None
     start, end = ber.expect(data, 0, len(data), ber.SEQUENCE)
     version, at = ber.read_integer(data, start, end)
     if version == V3:

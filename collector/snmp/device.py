@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from collector.register import Polled
 from collector.snmp.channel import Address, Speaker
 from collector.snmp.compiled import Compiled
 from collector.snmp.shapes import Memory
 from collector.snmp.walk import Manners, Walk
+
+if TYPE_CHECKING:
+    from collector.register import Polled
 
 
 @dataclass(slots=True, eq=False)

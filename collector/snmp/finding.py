@@ -15,11 +15,11 @@ from collector.snmp import pdu
 from collector.snmp.channel import Address, Channel, Speaker, ask
 from collector.snmp.community import V1
 from collector.snmp.compiled import DESCR, NAME, OBJECT_ID, SYSTEM
+from collector.snmp.credential import Credential
 from collector.snmp.errors import CredentialError, Refused, Silent, SnmpError
 from collector.snmp.oid import Oid, decode
 from collector.snmp.pdu import GET, Pdu
 from collector.snmp.text import text
-from collector.snmp.vault import Credential
 
 AGAIN_REFUSED: Final = 86_400.0
 AGAIN_SILENT: Final = 300.0

@@ -96,8 +96,13 @@ def decode(content: bytes) -> str:
     return ".".join(map(str, (first, parts[0] - 40 * first, *parts[1:])))
 
 
-def increases(before: bytes, after: bytes) -> bool:
-    """Whether `after` comes behind `before` in the order of OIDs, which is not quite that of their bytes."""
+def increases(before: bytes, after: bytes, common: int = 0) -> bool:
+    """Whether `after` comes behind `before` in the order of OIDs, which is not quite that of their bytes.
+
+    Their first `common` bytes are known to be the same whole sub-identifiers.
+    """
+    if common:
+        before, after = before[common:], after[common:]
     if after.startswith(before):
         return len(after) > len(before)
     at = 0

@@ -33,6 +33,7 @@ STATUS: Final = (
 
 MAX_BINDS: Final = 10_000  # of one message: more do not fit into a datagram
 _UNSIGNED: Final = frozenset((0x41, 0x42, 0x43, 0x46, 0x47))  # Counter32, Gauge32, TimeTicks, Counter64, UInteger32
+_USUAL: Final = struct.Struct(">2xi2xb2xb")
 _OPAQUE_FLOAT: Final = b"\x9f\x78\x04"
 _OPAQUE_DOUBLE: Final = b"\x9f\x79\x08"
 
@@ -109,9 +110,17 @@ def decode(data: bytes, at: int, end: int) -> Pdu:
     kind, at, stop = ber.read(data, at, end)
     if stop != end or not 0xA0 <= kind <= REPORT or kind == TRAP_V1:
         raise Malformed("no PDU that fills its message")
-    request, at = ber.read_integer(data, at, end)
-    status, at = ber.read_integer(data, at, end)
-    index, at = ber.read_integer(data, at, end)
+    if (
+        data[at : at + 2] == b"\x02\x04"
+        and data[at + 6 : at + 8] == b"\x02\x01" == data[at + 9 : at + 11]
+        and at + 12 < end
+    ):
+        request, status, index = _USUAL.unpack_from(data, at)  # the form that nearly all answers have
+        at += _USUAL.size
+    else:
+        request, at = ber.read_integer(data, at, end)
+        status, at = ber.read_integer(data, at, end)
+        index, at = ber.read_integer(data, at, end)
     start, stop = ber.expect(data, at, end, ber.SEQUENCE)
     if stop != end:
         raise Malformed("something behind the variables")

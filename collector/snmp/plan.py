@@ -37,6 +37,7 @@ class Plan:
 
     scalars: tuple[bytes, ...]
     spans: tuple[Span, ...]
+    columns: frozenset[bytes] = frozenset()  # of all spans, those that are whole subtrees left out
 
 
 def subtree(text: str) -> Span:
@@ -61,4 +62,5 @@ def plan(scalars: Iterable[bytes], columns: Iterable[bytes]) -> Plan:
             if following != number + 1:
                 spans.append(Span((*oid.decode_parts(entry), first), entry, first, number))
                 first = following
-    return Plan(tuple(sorted(set(scalars), key=oid.decode_parts)), tuple(sorted(spans)))
+    known = frozenset(entry + bytes((number,)) for entry, numbers in by_entry.items() for number in numbers)
+    return Plan(tuple(sorted(set(scalars), key=oid.decode_parts)), tuple(sorted(spans)), known)

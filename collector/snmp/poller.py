@@ -13,11 +13,10 @@ from collections.abc import Callable, Collection, Sequence
 from random import Random
 from typing import Final, Protocol
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from collector.snmp import finding
 from collector.snmp.channel import Channel
 from collector.snmp.compiled import Compiled, compiled
+from collector.snmp.credential import Credential, fitting
 from collector.snmp.device import SnmpDevice
 from collector.snmp.errors import Lying, ProfileError, Refused, Silent, SnmpError
 from collector.snmp.finding import AGAIN_SILENT, NotFound
@@ -26,7 +25,6 @@ from collector.snmp.plan import Plan
 from collector.snmp.profile import Profiles
 from collector.snmp.readings import Floats, Readings, uptime
 from collector.snmp.shapes import Shapes
-from collector.snmp.vault import Credential, fitting
 from collector.snmp.walk import Budget, Result, Walk
 
 BEAT: Final = 0.05
@@ -204,10 +202,6 @@ class Poller:
         except SnmpError as error:
             self._failed(device, Result(error=error))
             return
-        except SQLAlchemyError as error:
-            _LOG.warning("what is known of %s was not stored: %s", device.instance, error)
-            self._end(device)
-            return
         self._sink.found(device)
         if device.id in self.devices:
             self._poll(device, ready)
@@ -239,7 +233,8 @@ class Poller:
             return
         plan = ready.plan
         if device.missing:
-            plan = Plan(plan.scalars, tuple(span for span in plan.spans if span.start not in device.missing))
+            spans = tuple(span for span in plan.spans if span.start not in device.missing)
+            plan = Plan(plan.scalars, spans, plan.columns)
         device.walk = Walk(
             self._channel,
             device.address,

@@ -11,7 +11,6 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-from collector.register.book import CLASSES
 from collector.snmp.errors import ProfileError
 
 FOLDER: Final = Path(__file__).parent / "profiles"
@@ -126,8 +125,6 @@ def _check(profile: Profile, file: str) -> None:
         re.compile(profile.match.descr)
     except re.error as error:
         raise ProfileError(f"{file}: sysDescr: {error}.") from error
-    if profile.klass and profile.klass not in CLASSES:
-        raise ProfileError(f"{file}: there is no class {profile.klass}.")
     for table in profile.tables:
         for part in table.index:
             kind = part.partition(":")[2]

@@ -189,21 +189,44 @@ class Walk:
             self._end(Lying("an answer without variables"))
             return
         last = oids[-1]
-        if values[-1] is END or not span.holds(last):
+        common = len(span.entry)
+        if values[-1] is END or not (span.holds(last) or self._crosses(span, oids)):
             self._pass_span(oids, values)
             return
-        if not increases(self._cursor, last) or not _ascending(oids):
+        if not increases(self._cursor, last, common) or not _ascending(oids):
             self._end(Lying(f"OIDs that do not increase, at {_shown(last)}"))
             return
         self.result.oids += oids
         self.result.values += values
         self._rows += len(oids)
+        span = self._plan.spans[self._next]
         if self._rows > self._budget.rows * (1 if span.last == 255 else span.last - span.first + 1):
             self._end(Lying(f"more than {self._budget.rows} rows in {_shown(span.start)}"))
             return
         self._manners.good(len(oids), size)
         self._cursor = last
         self._continue()
+
+    def _crosses(self, span: Span, oids: list[bytes]) -> bool:
+        """Whether an answer goes on into the next spans of the same table with wanted columns alone; goes there too."""
+        length = len(span.entry) + 1
+        columns = {name[:length] for name in oids}
+        if not columns <= self._plan.columns:
+            return False
+        spans = self._plan.spans
+        following = self._next
+        found = self._rows
+        while following < len(spans) and not spans[following].holds(oids[-1]):
+            passed = spans[following]
+            if passed.entry != span.entry:
+                return False
+            if not found and not any(passed.holds(column + b"\x01") for column in columns):
+                return False
+            following, found = following + 1, 0
+        if following == len(spans):
+            return False
+        self._next, self._span, self._rows = following, spans[following], 0
+        return True
 
     def _pass_span(self, oids: list[bytes], values: list[Value]) -> None:
         """Take an answer that goes beyond the current span: it may reach into those behind it, or end them all."""
