@@ -200,13 +200,17 @@ def read_recording(path: Path, profiles: Profiles, name: str = "") -> Tried:
     return _tried(profile, replay(objects, compiled(profile).plan))
 
 
+def _plain(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
 def _tried(profile: Profile, result: Result) -> Tried:
     names = [*result.scalars, *result.oids]
     values = [*result.scalars.values(), *result.values]
     readings = Shapes().readings(Memory(), compiled(profile), names, values)
     numbers = readings.values(values)
     lines = [
-        f"{series} {value:.17g}"
+        f"{series} {_plain(value)}"
         for series, value in zip(readings.series, numbers.tolist(), strict=True)
         if not math.isnan(value)
     ]

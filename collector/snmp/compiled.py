@@ -66,7 +66,7 @@ def _watched(table: Table) -> Iterator[str]:
     for columns in table.labels.values():
         yield from (name for name in ([columns] if isinstance(columns, str) else columns) if name != "index")
     conditions: list[Where] = [*table.skip, *(where for metric in table.metrics for where in metric.where)]
-    yield from (where.oid for where in conditions)
+    yield from (where.oid for where in conditions if where.oid != "index")
     for metric in table.metrics:
         if metric.exponent:
             yield metric.exponent.scale

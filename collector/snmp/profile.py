@@ -18,6 +18,7 @@ FALLBACK: Final = "generic"
 INDEX_TYPES: Final = ("integer", "ip", "mac", "string", "text", "rest", "inet")
 
 Number = Annotated[str, Meta(pattern=r"^1(\.\d+){3,}$")]
+Column = Annotated[str, Meta(pattern=r"^(index|1(\.\d+){3,})$")]
 Label = Annotated[str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 Name = Annotated[str, Meta(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 
@@ -27,9 +28,9 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"va
 
 
 class Where(_Part, frozen=True, rename={"values": "is", "others": "not"}):
-    """Only rows in which this column has one of these values, or none of those."""
+    """Only rows in which this column (or `index`: the first part of the index) has one of these values, or none."""
 
-    oid: Number
+    oid: Column
     values: list[int | str] | None = None
     others: list[int | str] | None = None
 

@@ -224,6 +224,8 @@ def _name_ports(labels: Mapping[bytes, dict[str, str] | None], ports: Mapping[st
 
 
 def _holds(oids: Mapping[str, bytes], rows: _Rows, where: Where, row: bytes) -> bool:
+    if where.oid == "index":
+        return where.values is None or oid.decode_parts(row)[0] in where.values
     at = rows.at(oids[where.oid], row)
     if at is None:
         return where.values is None
@@ -303,9 +305,10 @@ def _computed(metric: Metric, at: list[int], scale: float) -> Compute | None:
 def _share(metric: Metric, at: list[int]) -> Compute:
     first, second = at[0], at[1]
     summed, complement = metric.plus is not None, metric.complement
+    read = number if metric.text else _float
 
     def compute(values: Sequence[Value]) -> float:
-        part, whole = _float(values[first]), _float(values[second])
+        part, whole = read(values[first]), read(values[second])
         whole += part if summed else 0.0
         if not whole > 0 or not part >= 0:
             return math.nan
@@ -319,7 +322,7 @@ def _float(value: Value) -> float:
 
 
 def _int(value: Value) -> int:
-    return value if isinstance(value, int) else -1
+    return value if isinstance(value, int) else -(2**31)
 
 
 def _distinct(found: list[_Series]) -> dict[str, _Series]:
