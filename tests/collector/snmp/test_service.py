@@ -15,6 +15,7 @@ from collector.collector import Collector
 from collector.config import Agents, Config, Reach, Snmp, Web
 from collector.register import book
 from collector.snmp.errors import CredentialError
+from collector.snmp.models import PolledRow
 from collector.snmp.usm import User
 from collector.snmp.vault import Vault
 from tests.collector.snmp.agent import Device, device, recording, value
@@ -58,6 +59,13 @@ def current(made: Collector, instance: str) -> dict[str, float]:
     return found
 
 
+def known(made: Collector, instance: str) -> PolledRow:
+    """Return what is stored of a device."""
+    found = made.register.device_by_instance(instance)
+    assert found is not None
+    return made.snmp.known.all()[found.id]
+
+
 async def until(what: Callable[[], bool]) -> None:
     async with asyncio.timeout(55):
         while not what():  # noqa: ASYNC110 - what is waited for happens in threads
@@ -89,8 +97,8 @@ def test_from_the_register_to_the_fleet(tmp_path: Path) -> None:
             )
             peer.silent = True
             await until(lambda: current(made, "sw1.hq.acme").get("up") == 0)
-            await until(lambda: "no answer" in made.snmp.known.all()[1].problem)
-            assert made.snmp.known.all()[1].profile == "cisco"
+            await until(lambda: "no answer" in known(made, "sw1.hq.acme").problem)
+            assert known(made, "sw1.hq.acme").profile == "cisco"
             peer.silent = False
             await until(lambda: current(made, "sw1.hq.acme").get("up") == 1)
 
@@ -110,7 +118,7 @@ def test_two_customers_with_one_address_and_a_device_that_leaves(tmp_path: Path)
             gone = made.register.device_by_instance("ups.hq.acme")
             assert gone is not None
             made.register.retire(gone.id, 2.0)
-            await until(lambda: set(made.snmp.poller.devices) == {2})
+            await until(lambda: [one.instance for one in made.snmp.poller.devices.values()] == ["ups.hq.other"])
 
     run(work())
 
