@@ -34,6 +34,7 @@ MAX_SERIES: Final = 5_000_000
 
 _NUMBER: Final = re.compile(rb"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[iI]nf(?:inity)?|NaN|nan")
 _TIME: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
+_MANY: Final = {form: re.compile(rb"(?:%b)(?:\n(?:%b))*+" % (form.pattern, form.pattern)) for form in (_NUMBER, _TIME)}
 _NAME: Final = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL: Final = re.compile(rb'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\\n]|\\[\\"n])*)"[ \t]*')
 _MILLISECONDS: Final = 1e11  # timestamps from here on
@@ -182,39 +183,30 @@ class _Reader:
     def _numbers(
         self, text: bytes, data: Bytes, where: tuple[Places, Places, Places], lines: Places, form: re.Pattern[bytes]
     ) -> Floats:
-        """The numbers between places, those of like shape (length, point from the end, sign) together."""
+        """The numbers between places: those of like shape (length, point from the end, sign) together."""
         starts, ends, points = where
         made = np.empty(len(starts))
         if not len(starts):
             return made
-        lengths = ends - starts
-        shapes = np.minimum(lengths, 31) * 64 + points % 32 * 2 + (data[starts] == 45)
+        shapes = np.minimum(ends - starts, 31) * 64 + points % 32 * 2 + (data[starts] == 45)
         if (shapes == shapes[0]).all():
-            self._alike(text, data, where, lines, form, int(shapes[0]), slice(None), made)
-            return made
-        shapes = shapes.astype(np.int16)
-        for shape in np.flatnonzero(np.bincount(shapes)).tolist():
-            self._alike(text, data, where, lines, form, shape, np.flatnonzero(shapes == shape), made)
+            groups: list[Places] = [np.arange(len(starts))]
+        else:
+            shapes = shapes.astype(np.int16)
+            groups = [np.flatnonzero(shapes == shape) for shape in np.flatnonzero(np.bincount(shapes)).tolist()]
+        rest: list[Places] = []
+        for chosen in groups:
+            shape = int(shapes[chosen[0]])
+            found = _of_shape(data, starts[chosen], shape // 64, shape // 2 % 32, shape % 2)
+            if found is None:
+                rest.append(chosen)
+            else:
+                made[chosen] = found
+        if rest:
+            chosen = np.concatenate(rest)
+            raw = [text[i:j] for i, j in zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True)]
+            made[chosen] = _all_parsed(raw, form, lines[chosen])
         return made
-
-    def _alike(
-        self,
-        text: bytes,
-        data: Bytes,
-        where: tuple[Places, Places, Places],
-        lines: Places,
-        form: re.Pattern[bytes],
-        shape: int,
-        chosen: Places | slice,
-        made: Floats,
-    ) -> None:
-        starts, ends = where[0][chosen], where[1][chosen]
-        length, point, sign = shape // 64, shape // 2 % 32, shape % 2
-        found = _of_shape(data, starts, length, point, sign)
-        if found is None:
-            raw = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-            found = np.array([_parsed(r, form, n) for r, n in zip(raw, lines[chosen].tolist(), strict=True)])
-        made[chosen] = found
 
     # -- series --------------------------------------------------------------------------------------------------
 
@@ -233,10 +225,11 @@ class _Reader:
             if runs >= self._patience and at < runs * 16:
                 self._patience = 4  # short runs: the text is in the order of time
                 break
-        known = self._known
-        for i, (start, end) in enumerate(zip(starts[at:].tolist(), ends[at:].tolist(), strict=True), at):
-            number = known.get(text[start:end])
-            made[i] = self._number(text[start:end], int(lines[i])) if number is None else number
+        raw = [text[start:end] for start, end in zip(starts[at:].tolist(), ends[at:].tolist(), strict=True)]
+        numbers = [-1 if number is None else number for number in map(self._known.get, raw)]
+        if -1 in numbers:
+            numbers = [self._number(name, line) for name, line in zip(raw, lines[at:].tolist(), strict=True)]
+        made[at:] = numbers
         return made
 
     def _number(self, raw: bytes, line: int) -> int:
@@ -262,6 +255,13 @@ def _parsed(token: bytes, form: re.Pattern[bytes], line: int) -> float:
         what = "a timestamp" if form is _TIME else "a value"
         raise SampleError(line, f"{_shown(token)} is not {what}")
     return float(token)
+
+
+def _all_parsed(raw: list[bytes], form: re.Pattern[bytes], lines: Places) -> list[float]:
+    """The numbers of many tokens; SampleError for the first that is none."""
+    if not _MANY[form].fullmatch(b"\n".join(raw)):
+        return [_parsed(token, form, line) for _, line, token in sorted(zip(lines, lines.tolist(), raw, strict=True))]
+    return list(map(float, raw))
 
 
 def _of_shape(data: Bytes, starts: Places, length: int, point: int, sign: int) -> Floats | None:

@@ -23,6 +23,7 @@ from rules.unittest.suite import AlertTest, ExprTest, Suite, TestGroup
 _DEVICE = 0
 _AHEAD = re.compile(r"@|offset\s*-")  # looks at what comes later, which must be there first
 _CLOSE = 1e-12  # relative; Prometheus' sums and ours differ in the last bits
+_FUZZY = 1e-6  # what promtool's fuzzy_compare lets pass
 
 
 class Trial:
@@ -132,7 +133,7 @@ class Trial:
         if isinstance(answer, str):
             return [f"{head}, err: rule result is not a vector or scalar"]
         got = [show.Sample(labels, value) for labels, value in _elements(answer)]
-        difference = show.samples(expected, got, _close)
+        difference = show.samples(expected, got, _fuzzy if self._suite.fuzzy else _close)
         return [f"{head}\n{difference}"] if difference else []
 
     def _head(self) -> str:
@@ -169,3 +170,7 @@ def _elements(answer: Vector | float) -> Iterator[tuple[Labels, float]]:
 
 def _close(a: float, b: float) -> bool:
     return a == b or math.isclose(a, b, rel_tol=_CLOSE)
+
+
+def _fuzzy(a: float, b: float) -> bool:
+    return a == b or math.isclose(a, b, rel_tol=_FUZZY)
