@@ -40,6 +40,9 @@ _WORDS: Final = {
     "leave_flapping": "steady",
     "resume": "resumed",
     "close": "closed",
+    "suppress": "held_back",
+    "release": "released",
+    "raise": "raised",
 }
 _TOLD: Final = frozenset({"close"})  # although they are no note to anybody
 
@@ -123,11 +126,14 @@ class Backtest:
         self._store.apply(changes, consumer=_CONSUMER, position=self._position, now=now, topology=self._topology)
         self._wake = self._store.next_wake()
 
-    def incidents(self) -> list[Incident]:
-        """Return the incidents as they are at the end, in the order in which they were opened."""
+    def incidents(self, *, hidden: bool = False) -> list[Incident]:
+        """Return the incidents as they are at the end, in the order in which they were opened.
+
+        `hidden` are those too that were held back (under a parent, in maintenance) until they were over.
+        """
         found: list[Incident] = []
         after: str | None = None
-        wanted = Filter(states=frozenset(State), children=True)
+        wanted = Filter(states=frozenset(State), children=True, hidden=hidden)
         while True:
             page = self._store.incidents(EVERYTHING, wanted, order=Order.NEWEST, after=after, limit=1000)
             found += page.incidents
@@ -142,7 +148,7 @@ class Backtest:
             values = known.setdefault(entry.incident, {"alerts": {}})
             values |= {**entry.data.get("set", {}), "id": entry.incident, "version": entry.version}
             if not entry.quiet or entry.action in _TOLD:
-                yield Event(entry.at, _WORDS.get(entry.action, entry.action), entry.reason, rebuilt(values))
+                yield _event(entry, rebuilt(values))
 
     def _entries(self) -> list[TimelineEntry]:
         found: list[TimelineEntry] = []
@@ -154,3 +160,9 @@ class Backtest:
         """Return a sentence for each rule that failed when it was evaluated last."""
         rules = self._replay.engine.rules()
         return [f"{rule.file}:{rule.line}: {rule.name}: {rule.last_error}" for rule in rules if rule.health == "err"]
+
+
+def _event(entry: TimelineEntry, incident: Incident) -> Event:
+    action = "suppress" if entry.action == "open" and incident.hold is not None else entry.action
+    word = _WORDS.get(action, action)
+    return Event(entry.at, word, entry.reason, incident)

@@ -54,6 +54,7 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: str | Non
     help="Make `up` of devices that do not send it, as the collector does; by default with the shipped rules.",
 )
 @click.option("--events", is_flag=True, help="Show each change instead of the incidents at the end.")
+@click.option("--hidden", is_flag=True, help="Those too that were held back until they were over.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @pass_context
 def backtest(
@@ -68,6 +69,7 @@ def backtest(
     step: float | None,
     liveness: bool | None,
     events: bool,
+    hidden: bool,
     as_json: bool,
 ) -> None:
     """Show the incidents that rules would have made of recorded samples, in the time of the samples.
@@ -92,7 +94,7 @@ def backtest(
     if events:
         _show_events(list(run.events()), as_json=as_json)
     else:
-        _show_incidents(run.incidents(), as_json=as_json)
+        _show_incidents(run.incidents(hidden=hidden), as_json=as_json)
 
 
 def _rules(paths: list[Path]) -> dict[str, str]:

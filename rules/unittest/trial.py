@@ -16,14 +16,14 @@ from rules.fleet import Fleet
 from rules.labels import NAME, Labels
 from rules.layouts import Layout
 from rules.promql import Query, Vector
+from rules.promql.source import parse as parse_expression
 from rules.unittest import notation, show
+from rules.unittest.closeness import closeness
 from rules.unittest.notation import NotationError
 from rules.unittest.suite import AlertTest, ExprTest, Suite, TestGroup
 
 _DEVICE = 0
 _AHEAD = re.compile(r"@|offset\s*-")  # looks at what comes later, which must be there first
-_CLOSE = 1e-12  # relative; Prometheus' sums and ours differ in the last bits
-_FUZZY = 1e-6  # what promtool's fuzzy_compare lets pass
 
 
 class Trial:
@@ -133,7 +133,9 @@ class Trial:
         if isinstance(answer, str):
             return [f"{head}, err: rule result is not a vector or scalar"]
         got = [show.Sample(labels, value) for labels, value in _elements(answer)]
-        difference = show.samples(expected, got, _fuzzy if self._suite.fuzzy else _close)
+        given = {feed.name for feed in self._feeds}
+        close = closeness(parse_expression(test.expr).tree, given, fuzzy=self._suite.fuzzy)
+        difference = show.samples(expected, got, close)
         return [f"{head}\n{difference}"] if difference else []
 
     def _head(self) -> str:
@@ -146,6 +148,7 @@ class _Feed:
     def __init__(self, fleet: Fleet, number: int, own: Labels, values: Sequence[float | None]) -> None:
         series = [(own.get(NAME, ""), {name: text for name, text in own.items() if name != NAME})]
         self._fleet = fleet
+        self.name = own.get(NAME, "")
         self._layout: Layout = fleet.layout(_DEVICE, number, series, source=str(number))
         self._values = values
         self._next = 0
@@ -166,11 +169,3 @@ def _elements(answer: Vector | float) -> Iterator[tuple[Labels, float]]:
     if isinstance(answer, float):
         return iter([(Labels(), answer)])
     return iter(answer)
-
-
-def _close(a: float, b: float) -> bool:
-    return a == b or math.isclose(a, b, rel_tol=_CLOSE)
-
-
-def _fuzzy(a: float, b: float) -> bool:
-    return a == b or math.isclose(a, b, rel_tol=_FUZZY)

@@ -258,6 +258,33 @@ def test_a_rule_that_fails_is_told_and_harms_no_other(desk: Desk) -> None:
     assert "b.yml:1: B: " in done.stderr
 
 
+def test_what_hangs_on_a_dead_switch_is_its_member(desk: Desk) -> None:
+    rules = desk.write(
+        "r.yml",
+        "groups: [{name: g, rules: [{alert: DeviceDown, expr: up == 0, for: 1m, labels: {severity: critical}}]}]",
+    )
+    book = desk.write(
+        "register.yml",
+        "sites: {hq.acme: {people: 40}}\ndevices:\n  sw1.hq.acme: {class: network}\n"
+        "  fs01.hq.acme: {class: server, parent: sw1}\n  fs02.hq.acme: {class: server, parent: sw1}\n",
+    )
+    down = [1.0] * 4 + [0.0] * 20 + [1.0] * 40
+    lines = [
+        line for name in ("sw1", "fs01", "fs02") for line in series("up", f'instance="{name}.hq.acme"', down, step=30)
+    ]
+    options = ("--rules", rules, "--register", book)
+    (switch,) = desk.run(lines, *options, rules=False)
+    assert (switch["device"], switch["state"], len(switch["members"])) == ("sw1", "resolved", 2)
+    found = desk.run(lines, *options, "--hidden", rules=False)
+    assert sorted((i["device"], i["parent"]) for i in found) == [
+        ("fs01", switch["id"]),
+        ("fs02", switch["id"]),
+        ("sw1", None),
+    ]
+    events = [event for _, event, _ in desk.events(lines, *options, rules=False)]
+    assert sorted(events) == ["held_back", "held_back", "opened", "resolved", "resolved", "resolved"]
+
+
 Fault = Callable[[Desk], tuple[str, ...]]
 
 FAULTS: dict[str, tuple[Fault, type[Exception], str]] = {
