@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import promql_parser
 
+MAX_TITLE: Final = 90
 _COMPARISONS: Final = {">", ">=", "<", "<="}
 _DEPTH: Final = 4  # of recording rules that are made of recording rules
 
@@ -18,6 +20,7 @@ class Quantity:
     """An expression to draw, and the limit that its rule sets."""
 
     expr: str
+    title: str  # as the rule says it, on one line
     threshold: float | None
     above: bool  # whether the fault is above the limit
 
@@ -33,9 +36,10 @@ def quantity(expr: str, records: Mapping[str, str]) -> Quantity | None:
     limit = comparison.rhs
     threshold = float(limit.val) if isinstance(limit, promql_parser.NumberLiteral) else None
     drawn = comparison.lhs.prettify()
+    title = textwrap.shorten(drawn, MAX_TITLE, placeholder=" …")
     for _ in range(_DEPTH):
         drawn = _replaced(drawn, records)
-    return Quantity(drawn, threshold, above=str(comparison.op).startswith(">"))
+    return Quantity(drawn, title, threshold, above=str(comparison.op).startswith(">"))
 
 
 def _first_comparison(tree: promql_parser.Expr) -> promql_parser.BinaryExpr | None:

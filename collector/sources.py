@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from rules.promql import Query, Vector
 from rules.query_range import query_range
 from rules.windows import STALE
 from ticketing.incident import Incident
+from ticketing.priority import severity
 from ticketing.scope import Scope
 from ticketing.web.sources import DeviceView, EventsSought, EventView, Graph, Level, PartView, Reading, Summary
 
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 FRESH_SECONDS: Final = 2.0  # how old what the pages show of the register and of the fleet's health may be
 AROUND: Final = (120.0, 6 * 3600.0)  # seconds that a graph shows before its fault: as long as four of it, within these
 STEPS: Final = 240
+USUAL: Final = 86_400.0  # seconds before a graph whose median is what is usual, if there are so many values of them
+USUAL_STEPS: Final = 96
+USUAL_LEAST: Final = 12
+_METRIC: Final = re.compile(r"[a-zA-Z_:][\w:]*")
 Floats = NDArray[np.float64]
 _UNITS: Final = {"percent": "%", "bytes": "B", "bytes_per_second": "B/s", "seconds": "s", "celsius": "°C"}
 
@@ -157,25 +163,36 @@ class FleetSources:
         if device is None or drawn is None:
             return None
         start, end = _span(incident, self._collector.clock())
-        kept = self._collector.recorder.history.read(device.id, lambda _name, _labels: True, start, end)
-        target = _target(device)
-        given = [_given(text, target, *samples) for text, samples in kept.items()]
+        line = self._line(device, incident, drawn, start, end, STEPS)
+        if line is None:
+            return None
+        before = self._line(device, incident, drawn, start - USUAL, start, USUAL_STEPS)
+        return _graph(incident, drawn, line, before)
+
+    def _line(
+        self, device: DeviceView, incident: Incident, drawn: Quantity, start: float, end: float, steps: int
+    ) -> tuple[Floats, Floats] | None:
+        """Return the times and values of what an incident is about, None if there are none."""
+        metrics = set(_METRIC.findall(drawn.expr))
+        kept = self._collector.recorder.history.read(device.id, lambda name, _labels: name in metrics, start, end)
+        given = [_given(text, _target(device), *samples) for text, samples in kept.items()]
         try:
-            lines = query_range(drawn.expr, given, start, end, max(1.0, (end - start) / STEPS))
+            lines = query_range(drawn.expr, given, start, end, max(1.0, (end - start) / steps))
         except RuleError:
             return None
         for line in lines:
             if all(incident.labels.get(name, value) == value for name, value in line.labels.items()):
-                return _graph(incident, drawn, line.times.tolist(), line.values.tolist())
+                return line.times, line.values
         return None
 
     def _drawn(self, incident: Incident) -> Quantity | None:
-        """Return what the rule behind an incident compares."""
+        """Return what the rule behind an incident compares: of several of a name that of the incident's severity."""
         with self._pipeline.lock:
-            rules = self._pipeline.state.engine.rules()
-        records = {rule.name: rule.expr for rule in rules if rule.kind == "record"}
-        exprs = [rule.expr for rule in rules if rule.kind == "alert" and rule.name == incident.alertname]
-        found = (quantity(expr, records) for expr in exprs)
+            engine = self._pipeline.state.engine
+            records = {rule.name: rule.expr for rule in engine.rules() if rule.kind == "record"}
+            rules = [work.rule for work, _ in engine.alerting() if work.rule.name == incident.alertname]
+        rules.sort(key=lambda rule: severity(rule.labels.get("severity", "")) is not incident.severity)
+        found = (quantity(rule.expr, records) for rule in rules)
         return next((drawn for drawn in found if drawn is not None), None)
 
     def _in_scope(self, scope: Scope) -> list[Device]:
@@ -242,10 +259,21 @@ def _reading(measure: Measure, labels: Mapping[str, str], value: float) -> Readi
     return Reading(label, value, measure.unit, fraction, level if math.isfinite(measure.warning) else "none")
 
 
-def _graph(incident: Incident, drawn: Quantity, times: Sequence[float], values: Sequence[float]) -> Graph:
+def _graph(
+    incident: Incident, drawn: Quantity, line: tuple[Floats, Floats], before: tuple[Floats, Floats] | None
+) -> Graph:
     unit = incident.annotations.get("value_unit", "")
     threshold = drawn.threshold
     if threshold is None:
         with suppress(ValueError):
             threshold = float(incident.annotations.get("threshold", ""))
-    return Graph(times, values, _UNITS.get(unit, unit), threshold=threshold, above=drawn.above)
+    usual = before[1][np.isfinite(before[1])] if before is not None else np.zeros(0)
+    return Graph(
+        line[0].tolist(),
+        line[1].tolist(),
+        _UNITS.get(unit, unit),
+        title=drawn.title,
+        threshold=threshold,
+        above=drawn.above,
+        normal=float(np.median(usual)) if len(usual) >= USUAL_LEAST else None,
+    )

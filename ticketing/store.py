@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from ticketing import clean, figures, maintenance, queries, silences
 from ticketing.alert import Alert
+from ticketing.calm import Calm
 from ticketing.database import reading
 from ticketing.decide import DEFAULT, Policy
 from ticketing.figures import RuleFigures as RuleFigures
@@ -45,7 +46,7 @@ class Store:
         self._reads = reading(engine)
         self._policy = policy
         self._router = router
-        self.outbox = Outbox(engine)
+        self.outbox, self.calm = Outbox(engine), Calm(engine)
 
     # What the collector writes.
 

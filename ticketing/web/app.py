@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from ticketing.accounts import Accounts
 from ticketing.store import Store
-from ticketing.web import api, devices, incident, mailbox, queue, rules, session
+from ticketing.web import api, devices, incident, mailbox, queue, quiet, rules, session
 from ticketing.web.desk import Desk, Handler, page
 from ticketing.web.errors import Missing
 from ticketing.web.events import events
@@ -35,6 +35,10 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/rules", rules.figures),
     ("GET", "/outbox", mailbox.show),
     ("POST", "/outbox/{delivery}/{what}", mailbox.act),
+    ("GET", "/quiet", quiet.show),
+    ("POST", "/quiet/silence", quiet.silence),
+    ("POST", "/quiet/maintenance", quiet.maintain),
+    ("POST", "/quiet/{what}/{number}/end", quiet.end),
     ("POST", "/logout", session.logout),
     ("POST", "/preferences", session.preferences),
 )
