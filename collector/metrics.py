@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -18,10 +19,14 @@ from collector.ingest.totals import Totals
 from collector.liveness import Liveness
 from collector.tally import Tally
 from ticketing.errors import Unavailable
+from ticketing.figures import RuleFigures
+from ticketing.scope import EVERYTHING
 
 if TYPE_CHECKING:
     from collector.collector import Collector as Watchdesk
 
+FIGURES_SECONDS = 60.0
+FIGURES_SPAN = 30 * 86_400.0
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -50,6 +55,7 @@ class Metrics:
         """Read further metrics from the parts of this collector."""
         self.registry.register(_Parts(collector))
         self._customers.register(_Incidents(collector.tally))
+        self._customers.register(_Rules(collector))
 
     def text(self, *, customers: bool) -> bytes:
         """Return the metrics in the Prometheus text format, with those that name customers or without."""
@@ -235,6 +241,34 @@ class _Incidents(Collector):
             for (customer, alertname), count in sorted(counts.items()):
                 family.add_metric([customer, alertname], count)
             yield family
+
+
+class _Rules(Collector):
+    """What became of each rule's tickets, counted anew when the last count is older than FIGURES_SECONDS."""
+
+    def __init__(self, collector: Watchdesk) -> None:
+        self._collector = collector
+        self._counted_at = -math.inf
+        self._figures: list[RuleFigures] = []
+
+    def describe(self) -> list[Metric]:
+        """Say nothing beforehand, so that registering reads nothing."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counts; those of the last time if the database does not answer."""
+        now = self._collector.clock()
+        if now - self._counted_at > FIGURES_SECONDS:
+            with suppress(Unavailable):
+                self._figures = self._collector.store.rule_figures(EVERYTHING, now - FIGURES_SPAN)
+                self._counted_at = now
+        tickets = GaugeMetricFamily(
+            "watchdesk_rule_tickets", "Tickets opened within 30 days.", labels=["alertname", "outcome"]
+        )
+        for rule in self._figures:
+            for outcome in ("tickets", "open", "unworked", "noise", "duplicates", "reopened"):
+                tickets.add_metric([rule.alertname, "all" if outcome == "tickets" else outcome], getattr(rule, outcome))
+        yield tickets
 
 
 def _word(life: Liveness) -> str:

@@ -41,3 +41,6 @@ def test_its_own_state_is_judged_and_told_once_although_the_recipient_was_away(d
     assert len(hook.taken) == 1
     assert desk.command("devices", "--json").stdout == ""
     assert 'watchdesk_outbox_deliveries{recipient="hook",state="sent"} 1.0' in desk.scrape("/metrics")
+    scraped = desk.scrape("/metrics")
+    assert 'watchdesk_rule_tickets{alertname="SelfSeen",outcome="all"} 1.0' in scraped
+    assert 'watchdesk_incidents_open{customer="provider"' in scraped
