@@ -53,6 +53,10 @@ class Feed:
 def feeds(samples: Samples, targets: Mapping[str, Mapping[str, str]]) -> list[Feed]:
     """The samples by the times at which they were taken; `targets` are labels by instance that win over their own."""
     names = _named(samples.names, targets)
+    whole = _table(samples)
+    if whole is not None:
+        columns, times, rows = whole
+        return [Feed(0, [names[n] for n in columns.tolist()], times, rows)]
     order, starts = _by_series(samples)
     times, values = (samples.times, samples.values) if order is None else (samples.times[order], samples.values[order])
     together: dict[bytes, list[tuple[int, Floats]]] = {}
@@ -110,6 +114,17 @@ def _phase(found: Iterable[Feed], pace: float) -> float:
         for phase, count in zip(each.tolist(), counts.tolist(), strict=True):
             weights[phase] = weights.get(phase, 0) + count * len(feed.names)
     return max(weights, key=lambda phase: weights[phase])
+
+
+def _table(samples: Samples) -> tuple[NDArray[np.int32], Floats, Floats] | None:
+    """Series, times and rows of samples that are just rows of every series in one order; None if they are not."""
+    width = len(samples.names)
+    if not width or len(samples) % width:
+        return None
+    series, times = samples.series.reshape(-1, width), samples.times.reshape(-1, width)
+    if (series != series[0]).any() or (times != times[:, :1]).any() or (np.diff(times[:, 0]) <= 0).any():
+        return None
+    return series[0], times[:, 0].copy(), samples.values.reshape(-1, width)
 
 
 def _by_series(samples: Samples) -> tuple[NDArray[np.intp] | None, NDArray[np.intp]]:

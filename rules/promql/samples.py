@@ -76,7 +76,7 @@ class Block:
 
     def _place(self, index: Ids) -> tuple[Ids, Ids]:
         columns = np.where(index < 0, index + self.counts, index)
-        return np.arange(len(self.counts)), np.clip(columns, 0, max(self.values.shape[1] - 1, 0))
+        return np.arange(len(self.counts)), np.minimum(np.maximum(columns, 0), max(self.values.shape[1] - 1, 0))
 
 
 class _Times:

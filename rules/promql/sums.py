@@ -21,14 +21,16 @@ def compensated(values: Floats) -> Floats:
     """
     total, error = values, np.zeros(values.shape)
     while total.shape[-1] > 1:
-        if total.shape[-1] % 2:
-            pad = [(0, 0)] * (total.ndim - 1) + [(0, 1)]
-            total, error = np.pad(total, pad), np.pad(error, pad)
-        a, b = total[..., ::2], total[..., 1::2]
-        total = a + b
-        part = total - a
-        lost = (a - (total - part)) + (b - part)
-        error = error[..., ::2] + error[..., 1::2] + np.where(np.isfinite(lost), lost, 0.0)
+        even = total.shape[-1] // 2 * 2
+        a, b = total[..., :even:2], total[..., 1:even:2]
+        both = a + b
+        part = both - a
+        lost = (a - (both - part)) + (b - part)
+        lost = error[..., :even:2] + error[..., 1:even:2] + np.where(np.isfinite(lost), lost, 0.0)
+        if even < total.shape[-1]:
+            both = np.concatenate((both, total[..., even:]), axis=-1)
+            lost = np.concatenate((lost, error[..., even:]), axis=-1)
+        total, error = both, lost
     if not total.shape[-1]:
         return np.zeros(total.shape[:-1])
     total, error = total[..., 0], error[..., 0]

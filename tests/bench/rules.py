@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import shutil
@@ -19,11 +20,13 @@ import numpy as np
 import psutil
 
 from rules import packs
+from rules.backtest import backtest, read
 from rules.engine import Engine
 from rules.fleet import Fleet
 from tests.bench.figure import Figure
 from tests.rules.load import INTERVAL, Load, rule_file
 from tests.rules.promql.prometheus import free_port
+from tests.rules.recording import as_text, recording
 
 _WARM = 700
 _TICKS = 100
@@ -101,23 +104,21 @@ def _growth(devices: int, series: int, warm: int) -> None:
 
 
 def _backtest() -> Iterator[Figure]:
-    """Replay samples in event time, as fast as can be: a tick for each interval of the data."""
-    fleet = Fleet()
-    engine = Engine(fleet)
-    engine.load({"bench.yml": rule_file()})
-    load = Load(fleet, 5_000, 100)
-    turns = 20
-    days = []
-    for _ in range(turns):
-        load.now += INTERVAL
-        days.append((load.now, list(load.rows(load.layouts))))
+    """Play recordings through the twenty rules: a row of every series at each time, and an evaluation for each row.
+
+    The first figure is without reading the text, `_read` is reading alone, `_wide` a fleet of fifty times the series.
+    """
+    for name, devices, rows in (("", 100, 400), ("_wide", 5_000, 20)):
+        samples = recording(devices, 100, rows)
+        before = time.process_time()
+        for _ in backtest({"bench.yml": rule_file()}, samples):
+            pass
+        took = time.process_time() - before
+        yield Figure(f"rules.backtest{name}_samples_per_second", len(samples) / took, "1/s", n=rows)
+    text = as_text(recording(100, 100, 60))
     before = time.process_time()
-    for now, rows in days:
-        for layout, times, values in rows:
-            fleet.append(layout, times, values)
-        engine.tick(now)
-    took = time.process_time() - before
-    yield Figure("rules.backtest_samples_per_second", turns * 5_000 * 100 / took, "1/s", n=turns)
+    count = len(read(io.BytesIO(text)))
+    yield Figure("rules.backtest_read_samples_per_second", count / (time.process_time() - before), "1/s", n=count)
 
 
 # -- beside Prometheus -------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def schema(count: int) -> Series:
     return series[:count]
 
 
-def _health(name: str, labels: Mapping[str, str]) -> tuple[float, float, float]:
+def health(name: str, labels: Mapping[str, str]) -> tuple[float, float, float]:
     text = name + labels.get("mode", "")
     return next((value, rise, scatter) for part, value, rise, scatter in _HEALTHY if part in text)
 
@@ -111,7 +111,7 @@ class Load:
         self._series = schema(series)
         self._rng = np.random.default_rng(1)
         self.layouts: list[Layout] = [self.join(number) for number in range(devices)]
-        self._base, self._rise, self._scatter = np.array([_health(*each) for each in self._series]).T
+        self._base, self._rise, self._scatter = np.array([health(*each) for each in self._series]).T
 
     def join(self, number: int) -> Layout:
         """Add a device."""
