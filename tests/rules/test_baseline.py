@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from rules import defaults, packs
 from rules.baseline import Baselines, hour_of_week, parse
+from rules.engine import Engine
 from rules.errors import StateError, TableError
 from rules.fleet import Fleet
 from rules.promql import Query, Vector
@@ -121,6 +123,30 @@ def test_a_rule_can_say_unusual_for_a_monday_morning() -> None:
     assert not len(_vector(unusual.at(now)))
     world.push(now + 600, 30)
     assert len(_vector(unusual.at(now + 600))) == 1
+
+
+def test_the_shipped_rule_over_weeks() -> None:
+    """On Monday mornings a server is calm, in Monday's backup hour it is busy: the same load is unusual only once."""
+    engine = Engine(Fleet())
+    engine.load({"unusual.yml": packs.load()["unusual.yml"]})
+    engine.fleet.add_device(1, {"instance": "srv.hq.acme", "class": "server", "customer": "acme"})
+    baselines = Baselines(engine.fleet)
+    baselines.load(defaults.baselines(), "baselines.yml")
+    source, seen = random.Random(4), []
+
+    def hour(week: int, of_day: int, level: float) -> None:
+        for minute in range(60):
+            now = MONDAY + week * WEEK + of_day * HOUR + minute * 60
+            layout = engine.fleet.layout(1, 1, [("watchdesk:cpu_used:percent10m", {})])
+            value = level + source.uniform(-3, 3)
+            engine.fleet.append(layout, np.array([now]), np.array([[value]]))
+            baselines.tick(now)
+            seen.extend((week, of_day, t.alert) for t in engine.tick(now) if t.state == "firing")
+
+    for week in range(5):
+        hour(week, 2, 70)  # the backup
+        hour(week, 8, 12 if week < 4 else 70)
+    assert seen == [(4, 8, "CpuUnusual")]
 
 
 def test_series_beyond_the_limit_are_counted() -> None:
