@@ -132,7 +132,8 @@ def test_the_shipped_rule_over_weeks() -> None:
     engine.fleet.add_device(1, {"instance": "srv.hq.acme", "class": "server", "customer": "acme"})
     baselines = Baselines(engine.fleet)
     baselines.load(defaults.baselines(), "baselines.yml")
-    source, seen = random.Random(4), []
+    source = random.Random(4)
+    seen: list[tuple[int, int, str]] = []
 
     def hour(week: int, of_day: int, level: float) -> None:
         for minute in range(60):
