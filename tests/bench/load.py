@@ -178,3 +178,9 @@ def steady(fleet: list[Client], interval: float, seconds: float) -> tuple[int, l
 def pin(core: int) -> None:
     """Keep this process, and the threads and children it will have, to one core."""
     os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
+
+
+def pin_process(pid: int, core: int) -> None:
+    """Keep all threads of a process, and those it will have, to one core."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(thread), {core % (os.cpu_count() or 1)})
