@@ -55,6 +55,7 @@ class Spine:
         self._tasks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self._version = 0
+        self._seen: int | None = None  # the register's fingerprint when it was read last
         self._last_tick = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -86,6 +87,10 @@ class Spine:
     async def reload(self) -> None:
         """Read the register again, and put what changed into the log; it is there when this returns."""
         async with self._reloading:  # or an older reading, come late, would announce a device that was just retired
+            seen = await asyncio.to_thread(self._register.fingerprint)
+            if seen == self._seen:
+                return
+            self._seen = seen
             await asyncio.to_thread(self._senders.refresh)
             devices = await asyncio.to_thread(self._register.devices)
             wanted = {device.id: device.labels() for device in devices}
@@ -105,6 +110,7 @@ class Spine:
 
         def done(error: LogError | None) -> None:
             if error is not None:  # told again at the next reading of the register
+                self._seen = None
                 self._announced[device] = {}
             if not written.done():
                 written.set_result(None)

@@ -182,5 +182,5 @@ def pin(core: int) -> None:
 
 def pin_process(pid: int, core: int) -> None:
     """Keep all threads of a process, and those it will have, to one core."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setaffinity(int(thread), {core % (os.cpu_count() or 1)})
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core % (os.cpu_count() or 1)})
