@@ -46,6 +46,7 @@ from collector.snmp.errors import SnmpError
 from collector.snmp.service import SnmpService
 from collector.tablefiles import TableFiles
 from collector.tally import Tally
+from collector.traps.service import TrapService
 from collector.web import WebServer
 from ticketing.accounts import Accounts
 from ticketing.errors import SettingsError, Unavailable
@@ -268,6 +269,8 @@ class Collector:
             self.config.reach, self.register, observer, clock=self.clock, back=self.snmp.poller.hurry
         )
         await self.reach.start()
+        self.traps = TrapService(self.config.traps, self.snmp.poller, observer, clock=self.clock)
+        self.traps.start()
 
     @property
     def agents_tls(self) -> bool:
@@ -346,6 +349,7 @@ class Collector:
             task.cancel()
         await asyncio.to_thread(self.sender.stop)
         await self.web.stop()
+        self.traps.stop()
         await self.reach.stop()
         await self.snmp.stop()
         await self.ingest.stop()

@@ -163,7 +163,8 @@ def load(path: Path) -> Config:
     except SettingsError as error:
         place = [name for name in re.split(r"[.\[\]]+", error.path.removeprefix("$")) if name]
         raise document.fault(str(error), "notifications", *place) from error
-    for key, listen in (("agents.listen", config.agents.listen), ("web.listen", config.web.listen)):
+    listens = {"agents.listen": config.agents.listen, "web.listen": config.web.listen}
+    for key, listen in {**listens, **({"traps.listen": config.traps.listen} if config.traps.listen else {})}.items():
         _check_listen(path, key, listen)
     return config
 

@@ -12,6 +12,7 @@ PROGRAMS = {
     "prometheus-node-exporter": "prometheus-node-exporter",
     "chromium": "chromium",
     "snmpd": "snmpd",
+    "snmptrap": "snmp",
     "prometheus-snmp-exporter": "prometheus-snmp-exporter",
     "strace": "strace",
     "msgfmt": "gettext",

@@ -40,6 +40,7 @@ class SnmpDevice:
     manners: Manners = field(default_factory=Manners)
     walk: Walk | None = None
     busy: bool = False
+    again: bool = False  # a poll is wished for as soon as this one ends
     due: float = 0.0
     problem: str = ""
     polls: int = 0

@@ -67,6 +67,7 @@ class Poller:
         self.running = 0
         self.polls = 0
         self.late = 0  # polls that were due and had to wait, as too many were on their way
+        self._by_host: dict[str, list[SnmpDevice]] = {}
         self._credentials: Sequence[Credential] = ()
         self._wanted: Collection[str] | None = None
         self._channel = channel
@@ -87,6 +88,7 @@ class Poller:
     def add(self, device: SnmpDevice) -> None:
         """Begin to poll a device, somewhere within the next interval."""
         self.devices[device.id] = device
+        self._by_host.setdefault(device.address[0], []).append(device)
         share = device.id * _GOLDEN % 1.0
         interval = self.interval(device)
         now = asyncio.get_running_loop().time()
@@ -98,6 +100,8 @@ class Poller:
     def remove(self, number: int) -> None:
         """Cease to poll a device."""
         device = self.devices.pop(number, None)
+        if device:
+            self._by_host[device.address[0]].remove(device)
         if device and device.walk:
             device.walk.cancel()
             self.running -= 1
@@ -105,12 +109,24 @@ class Poller:
     def hurry(self, number: int) -> bool:
         """Poll a device now: a trap says that something has changed. False if it is polled already, or not known."""
         device = self.devices.get(number)
-        if device is None or device.busy or self.running >= self._at_once:
+        if device is None or self.running >= self._at_once:
+            return False
+        if device.busy:
+            device.again = True
             return False
         if device.speaker is None:  # what was met by silence may be answered now
             device.tried = {one: when for one, when in device.tried.items() if when > self._clock() + AGAIN_SILENT}
         self._begin(device)
         return True
+
+    def at(self, host: str) -> list[SnmpDevice]:
+        """Return the devices that are polled at an IP address."""
+        return self._by_host.get(host, [])
+
+    def fitting(self, device: SnmpDevice) -> list[Credential]:
+        """Return the credentials that a device may speak with."""
+        own = device.polled.device
+        return fitting(list(self._credentials), own.customer, own.site)
 
     def interval(self, device: SnmpDevice) -> float:
         """Return the seconds between the polls of a device."""
@@ -291,6 +307,9 @@ class Poller:
         device.polls += 1
         self.running -= 1
         self.polls += 1
+        if device.again:  # something was told of it meanwhile
+            device.again = False
+            asyncio.get_running_loop().call_soon(self.hurry, device.id)
 
     def _problem(self, device: SnmpDevice, problem: str) -> None:
         if problem != device.problem:

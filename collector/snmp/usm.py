@@ -159,7 +159,7 @@ class Usm:
             Forged: the digest is wrong, the answer is too old, or less protected than the request was.
             Malformed: no v3 message.
         """
-        head = _header(data)
+        head = header(data)
         verified = self._verify(data, head)
         scoped, at, end = data, head.scoped, head.end
         if head.flags & _PRIV:
@@ -230,7 +230,12 @@ class Usm:
         self._privacy = None
 
 
-def _header(data: bytes) -> _Header:
+def header(data: bytes) -> _Header:
+    """Return what stands before the scoped PDU.
+
+    Raises:
+        Malformed: no v3 message.
+    """
     start, end = ber.expect(data, 0, len(data), ber.SEQUENCE)
     version, at = ber.read_integer(data, start, end)
     if version != V3:

@@ -125,6 +125,7 @@ def run() -> Iterator[Figure]:
     """Measure."""
     yield from _against_the_exporter()
     yield from _fleet()
+    yield _traps()
 
 
 def _against_the_exporter() -> Iterator[Figure]:
@@ -178,3 +179,10 @@ def _fleet() -> Iterator[Figure]:
     yield Figure("snmp.fleet1000_longest_walk_seconds", took["longest"], "s", n=took["polls"])
     yield Figure("snmp.fleet1000_good_polls_share", took["polls"] / (940 * took["wall"] / 10), "ratio", n=took["polls"])
     yield Figure("snmp.fleet1000_overruns", took["overruns"], "1", n=took["polls"])
+
+
+def _traps() -> Figure:
+    command = [sys.executable, "-m", "tests.collector.traps.load", str(SECONDS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    took = json.loads(done.stdout)
+    return Figure("snmp.traps_per_core_second", took["received"] / took["cpu"], "1/s", n=took["received"])

@@ -116,7 +116,7 @@ class Engine:
         return b"\x30" + ber.length(len(body)) + body
 
     def _secure(self, data: bytes) -> bytes:
-        head = usm._header(data)
+        head = usm.header(data)
         agent = self._agent
         if agent is None:
             agent = self._agent = Usm(USER, 1)
