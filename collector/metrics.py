@@ -77,6 +77,7 @@ class _Parts(Collector):
         """Yield the metrics as they are now."""
         yield from self._ingest()
         yield from self._log()
+        yield from self._writes()
         yield from self._engine()
         yield from self._outbox()
 
@@ -147,6 +148,21 @@ class _Parts(Collector):
         lag.add_metric(["history"], self._collector.recorder.lag)
         lag.add_metric(["events"], self._collector.event_keeper.lag)
         yield lag
+
+    def _writes(self) -> Iterator[Metric]:
+        receiver = self._collector.ingest.ports.writes.receiver
+        yield CounterMetricFamily(
+            "watchdesk_remote_write_samples", "Samples of remote writes taken.", value=receiver.samples
+        )
+        refused = CounterMetricFamily(
+            "watchdesk_remote_write_refused", "Samples of remote writes that can never be taken.", labels=["reason"]
+        )
+        for reason, count in sorted(receiver.refused.items()):
+            refused.add_metric([reason], count)
+        yield refused
+        yield CounterMetricFamily(
+            "watchdesk_events_kept", "Events stored since the start.", value=self._collector.event_keeper.kept
+        )
 
     def _engine(self) -> Iterator[Metric]:
         pipeline, files = self._collector.pipeline, self._collector.rule_files

@@ -18,10 +18,11 @@ from collector.events.show import parts_of
 from collector.events.store import Wanted
 from collector.graphs import Quantity, quantity
 from collector.history.gathering import merged
+from collector.measures import Measure
 from collector.register import OWN, Device
 from rules.errors import RuleError
 from rules.labels import NAME
-from rules.promql import Query, Vector
+from rules.promql import Vector
 from rules.query_range import query_range
 from rules.windows import STALE
 from ticketing.incident import Incident
@@ -43,41 +44,6 @@ Floats = NDArray[np.float64]
 _UNITS: Final = {"percent": "%", "bytes": "B", "bytes_per_second": "B/s", "seconds": "s", "celsius": "°C"}
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A reading of a device's health: a PromQL expression, and from when on it is not good."""
-
-    label: str  # "{mountpoint}" stands for the value of that label
-    expr: str
-    unit: str = "%"
-    warning: float = math.inf
-    critical: float = math.inf
-
-
-MEASURES: Final = (
-    Measure(
-        "CPU",
-        '100 - 100 * sum by (instance) (rate(node_cpu_seconds_total{mode=~"idle|iowait"}[1m]))'
-        ' / count by (instance) (node_cpu_seconds_total{mode="idle"})',
-        warning=85,
-        critical=95,
-    ),
-    Measure(
-        "Memory",
-        "100 - 100 * node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes",
-        warning=90,
-        critical=97,
-    ),
-    Measure(
-        "{mountpoint}",
-        "100 - 100 * node_filesystem_avail_bytes / (node_filesystem_size_bytes > 0)",
-        warning=80,
-        critical=90,
-    ),
-    Measure("Load", "node_load5", unit=""),
-)
-
-
 @dataclass(slots=True)
 class _Kept:
     """Answers that are made anew when they are older than FRESH_SECONDS."""
@@ -95,8 +61,7 @@ class FleetSources:
         self._collector = collector
         self._pipeline = collector.pipeline
         self._kept = _Kept()
-        with self._pipeline.lock:
-            self._queries = [(measure, Query(self._pipeline.state.fleet, measure.expr)) for measure in MEASURES]
+        self._queries = self._pipeline.state.measures
 
     def devices(self, scope: Scope) -> list[DeviceView]:
         """Return every device in scope."""

@@ -20,6 +20,7 @@ from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.liveness import SERIES, Presence
 from collector.log import Record, RecordKind
 from collector.log.partitions import decode_ranges
+from collector.measures import MEASURES
 from collector.observed import alive, source_of
 from collector.rows import frame_of, is_absent, samples_of
 from rules.alerts import Transition
@@ -28,6 +29,7 @@ from rules.engine import Engine
 from rules.errors import RuleError
 from rules.fleet import Fleet
 from rules.layouts import Layout
+from rules.promql import Query
 from rules.sparse import append_sparse
 from rules.thresholds import Thresholds
 
@@ -67,6 +69,7 @@ class State:
     """All that follows from the log up to `position`.
 
     Attributes:
+        measures: what the pages read of every device, and the query for it.
         position: the number of the last record that was applied.
         devices: the target labels of each device.
         hellos: what each device's agent said of itself.
@@ -81,6 +84,7 @@ class State:
     def __init__(self) -> None:
         self.fleet = Fleet()
         self.engine = Engine(self.fleet)
+        self.measures = [(measure, Query(self.fleet, measure.expr)) for measure in MEASURES]
         self.presence = Presence()
         self.events = EventCounts()
         self.position = 0

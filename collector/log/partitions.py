@@ -83,6 +83,11 @@ class MergedReader:
         """Bytes passed over because they are no sound group, in the spine and in the partitions."""
         return self._spine.lost_bytes + sum(reader.lost_bytes for reader in self._readers.values())
 
+    @property
+    def lost_records(self) -> int:
+        """Records that are missing before those that were read last."""
+        return self._spine.lost_records + sum(reader.lost_records for reader in self._readers.values())
+
     def read_block(self, until: int) -> Block | None:
         """Return the next records below `until` of the spine, with those of the partitions; None at the end."""
         if not self._waiting:

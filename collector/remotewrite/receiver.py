@@ -28,6 +28,12 @@ PATH: Final = b"/api/v1/write"
 MAX_UNPACKED: Final = 16 << 20
 MAX_KNOWN: Final = 1_000_000  # label sets of a sender, before they are learned anew
 MAX_REASONS: Final = 5  # that an answer tells
+NO_DEVICES: Final = "this token may make no more devices"
+NO_SERIES: Final = "the device has too many series"
+NO_TIME: Final = "a time that is none"
+HISTOGRAMS: Final = "native histograms are not kept here"
+EXEMPLARS: Final = "exemplars are not kept here"
+_REASONS: Final = frozenset({NO_DEVICES, NO_SERIES, NO_TIME, HISTOGRAMS, EXEMPLARS})
 _EARLIEST, _LATEST = 0, 10**14  # milliseconds
 
 Version = Literal[1, 2]
@@ -194,11 +200,11 @@ class Receiver:
         timely = (decoded.times >= _EARLIEST) & (decoded.times < _LATEST)
         taken = (refs >= 0) & timely
         if not timely.all():
-            request.refused["a time that is none"] += int(((refs >= 0) & ~timely).sum())
+            request.refused[NO_TIME] += int(((refs >= 0) & ~timely).sum())
         if decoded.histograms:
-            request.refused["native histograms are not kept here"] += decoded.histograms
+            request.refused[HISTOGRAMS] += decoded.histograms
         if decoded.exemplars and request.version == 2:
-            request.refused["exemplars are not kept here"] += decoded.exemplars
+            request.refused[EXEMPLARS] += decoded.exemplars
         unlogged: set[int] = set()
         samples = refs[taken], decoded.times[taken], decoded.values[taken]
         records = [
@@ -217,9 +223,9 @@ class Receiver:
             if ref is not None:  # another request has placed it meanwhile
                 request.found[number] = ref
             elif device is None:
-                self._refuse(request, number, "this token may make no more devices")
+                self._refuse(request, number, NO_DEVICES)
             elif wanted[device] >= self.parts.room(device):
-                self._refuse(request, number, "the device has too many series")
+                self._refuse(request, number, NO_SERIES)
             else:
                 wanted[device] += 1
                 groups.setdefault((device, times.get(-1 - number, 0)), {}).setdefault(new.text, []).append(number)
@@ -237,7 +243,7 @@ class Receiver:
         self.parts.logged(written.unlogged)
         self.samples += written.samples
         for reason, count in written.refused.items():
-            self.refused["series" if reason.startswith("'") else reason] += count
+            self.refused[reason if reason in _REASONS else "labels"] += count
 
 
 def _version(content_type: bytes) -> Version:
