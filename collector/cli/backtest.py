@@ -80,6 +80,9 @@ def backtest(
     if (samples is None) == (since is None):
         raise click.UsageError("Give either --samples FILE or --since DURATION.")
     files = _rules([*rules, *more_rules]) if rules or more_rules else packs.load()
+    if since is not None:  # what the collector itself has
+        thresholds = thresholds or _own(context, context.config.rules.thresholds)
+        baselines = baselines or _own(context, context.config.rules.baselines)
     around = Around(
         book=load(_text(register_file), str(register_file)) if register_file else None,
         thresholds=(_text(thresholds), str(thresholds)) if thresholds else None,
@@ -95,6 +98,11 @@ def backtest(
         _show_events(list(run.events()), as_json=as_json)
     else:
         _show_incidents(run.incidents(hidden=hidden), as_json=as_json)
+
+
+def _own(context: Context, name: str) -> Path | None:
+    path = context.data / name
+    return path if path.exists() else None
 
 
 def _rules(paths: list[Path]) -> dict[str, str]:
