@@ -327,6 +327,9 @@ class Collector:
                 self.pipeline.state.unknown_schemas.discard(schema)
             needed = min(self.pipeline.snapshot_position, self.recorder.position, self.event_keeper.position)
             await asyncio.to_thread(self.log.drop, before=needed, keep_bytes=self.config.log.max_bytes)
+            if self.ingest.workers:
+                keep = self.config.log.max_bytes
+                await asyncio.to_thread(self.ingest.workers.drop, needed, self.log.head, keep)
 
     async def _look_at_itself(self) -> None:
         """Tell the rules how Watchdesk itself is."""

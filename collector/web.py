@@ -93,6 +93,7 @@ class _Prometheus:
             Route("/metrics/fleet", self._fleet, methods=["GET"]),
             Route("/sd", self._discovery, methods=["GET"]),
             Route("/-/ready", self._ready, methods=["GET"]),
+            Route("/-/healthy", self._healthy, methods=["GET"]),
             *LocalApi(self._collector, self._allowed).routes(),
         ]
 
@@ -131,6 +132,10 @@ class _Prometheus:
             for customer, site in sites
         ]
         return JSONResponse(targets)
+
+    def _healthy(self, _request: Request) -> Response:
+        """Whether it can answer at all: what a container is restarted for when it fails."""
+        return PlainTextResponse("healthy\n")
 
     def _ready(self, _request: Request) -> Response:
         return PlainTextResponse("ready\n")

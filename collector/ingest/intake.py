@@ -34,6 +34,7 @@ class Sender:
     customer: Account
     marks: Marks = field(default_factory=dict)
     schema: int = 0  # of the rows that it sent last
+    paced: bool = False  # whether it was told to send its backlog more slowly
 
 
 @dataclass(slots=True)

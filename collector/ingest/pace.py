@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_PACE: Final = 60.0
+LEAST_PACE: Final = 0.1  # seconds between two pieces of a backlog when nothing stands in its way
 
 
 class Pace:

@@ -21,7 +21,7 @@ from collector.ingest.connection import SWEEP_SECONDS, Connection, Reply, Slot
 from collector.ingest.http import Request, answer, refusal
 from collector.ingest.intake import Intake, Row, Sender, Taken
 from collector.ingest.messages import Enrolment, JsonPush, decode, frames_of
-from collector.ingest.pace import Pace
+from collector.ingest.pace import LEAST_PACE, Pace
 from collector.ingest.repeated import RepeatedHead
 from collector.ingest.senders import Senders
 from collector.log import Log
@@ -247,8 +247,15 @@ class Port:
         sender.customer.allowance.spend(taken.values)
         self.counters.bytes += len(request.body)
         self.counters.duplicates += not taken.records
-        pace = self._pace.take(len(body), now) if taken.rows > 1 else 0.0
-        self.committer.put(taken.records, lambda error: self._pushed(error, taken, pace, reply))
+        self.committer.put(taken.records, lambda error: self._pushed(error, taken, self._advice(taken, body), reply))
+
+    def _advice(self, taken: Taken, body: bytes) -> float | None:
+        """Return the pace to tell the sender of a backlog, None for nothing: one that was told holds until another."""
+        if taken.rows < 2:
+            return None
+        pace = self._pace.take(len(body), self._clock())
+        told, taken.sender.paced = taken.sender.paced, pace > 0
+        return max(pace, LEAST_PACE) if told or pace else None
 
     def _write(self, request: Request, reply: Reply) -> None:
         writer = self.writes.find(request.token())
@@ -264,14 +271,14 @@ class Port:
         self.counters.pushes += 1
         self.counters.values += samples
 
-    def _pushed(self, error: LogError | None, taken: Taken, pace: float, reply: Reply) -> None:
+    def _pushed(self, error: LogError | None, taken: Taken, pace: float | None, reply: Reply) -> None:
         if error is not None:
             self._intake.take_back(taken)
             reply(refusal(_not_written(error), self._clock()))
             return
         self.counters.pushes += 1
         self.counters.values += taken.values
-        if pace:
+        if pace is not None:
             reply(answer(200, self._clock(), msgspec.json.encode({"pace": round(pace, 3)})))
         else:
             reply(answer(204, self._clock()))

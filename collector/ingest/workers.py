@@ -7,7 +7,7 @@ import logging
 import socket
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 from collector.errors import LogError
 from collector.ingest.published import Heads
 from collector.ingest.worker import Task
-from collector.log.partitions import Range, encode_ranges, partitions
+from collector.log.partitions import Range, drop, encode_ranges, partitions
 
 POLL_SECONDS: Final = 0.01
 FIRST_RETRY: Final = 0.2
@@ -74,6 +74,7 @@ class Workers:
         self._stopping = False
         self._refreshes = 0
         self._pending: list[Range] = []
+        self._passed: deque[tuple[int, dict[int, int]]] = deque()  # heads of the spine, and what was merged by then
 
     async def start(self) -> None:
         """Start all, and return when they are ready."""
@@ -107,6 +108,18 @@ class Workers:
         if error is None:
             self.merged.update({each.partition: each.end for each in self._pending})
         self._pending = []
+
+    def drop(self, position: int, head: int, keep_bytes: int) -> None:
+        """Remove what is old of the partitions and what no consumer needs: all have read the spine to `position`.
+
+        `head` is where the spine ends now.
+        """
+        self._passed.append((head, dict(self.merged)))
+        while len(self._passed) > 1 and self._passed[1][0] <= position:
+            self._passed.popleft()
+        known, merged = self._passed[0]
+        if known <= position:
+            drop(self._log, merged, keep_bytes)
 
     def publish_left(self, partition: int, head: int) -> None:
         """Tell the head of a partition that no process writes any more."""
