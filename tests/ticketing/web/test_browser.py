@@ -204,7 +204,9 @@ def test_without_script_everything_works_by_reloading(browser: Browser, world: W
     context.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/devices", "/devices/1", "/incidents/{}", "/?q=nothing"])
+@pytest.mark.parametrize(
+    "path", ["/", "/devices", "/rules", "/outbox", "/quiet", "/devices/1", "/incidents/{}", "/?q=nothing"]
+)
 def test_a_phone_shows_all_of_it(page: Page, world: World, path: str) -> None:
     incident = world.alert("acme-fs01", summary="x" * 200 + " " + "word " * 50, mountpoint="/" + "long" * 40)
     page.set_viewport_size({"width": 390, "height": 844})
