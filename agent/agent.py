@@ -203,6 +203,7 @@ class Agent:
         sender = self._sender
         readings = own_readings(self._started)
         readings["watchdesk_spool_bytes"] = float(sender.spool.size)
+        readings["watchdesk_spool_limit_bytes"] = float(self._config.spool_max_bytes)
         readings["watchdesk_spool_dropped_total"] = float(sender.spool.dropped + sender.dropped + sender.refused)
         readings["watchdesk_spool_damaged_total"] = float(sender.spool.damaged)
         readings["watchdesk_agent_config_last_reload_successful"] = float(not self.config_error)
@@ -228,6 +229,12 @@ class Agent:
         from agent.status import status  # when somebody asks
 
         text = status(
-            self._started, self._taken, self._sender, self._runner, self._layout, config_error=self.config_error
+            self._started,
+            self._taken,
+            self._sender,
+            self._runner,
+            self._layout,
+            self._scout.errands,
+            config_error=self.config_error,
         )
         self._state.write("status", text, sync=False)

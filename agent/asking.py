@@ -9,7 +9,9 @@ import sys
 import time
 
 from agent import exposition, probes
+from agent.asking_heavy import read_heavy
 from agent.errors import AgentError, StateError
+from agent.heavy import every_heavy
 from agent.log import Log
 from agent.probes.host import Host
 from agent.runner import FAILED, HUNG, NO_DATA, Runner
@@ -102,12 +104,14 @@ def read_once(state: State, name: str, config_file: str | None) -> str:
     """
     config = read_config(state, config_file)
     known = probes.discover()
+    if name in every_heavy() and name not in known:
+        return read_heavy(state, name, config_file)
     if name == "all":
         wanted = chosen(config)
     elif name in known:
         wanted = [known[name]]
     else:
-        raise AgentError(f"no probe {name}; there are: all, {', '.join(sorted(known))}")
+        raise AgentError(f"no probe {name}; there are: all, {', '.join(sorted({*known, *every_heavy()}))}")
     runner = Runner(wanted, Host(options=config.options), Log("error"), patience=5.0)
     readings = runner.read()
     if name != "all":

@@ -40,18 +40,8 @@ class Look:
 class Scout:
     """Driven by the agent's loop: `step` whenever one of `files` is ready, or `until` has come."""
 
-    __slots__ = (
-        "_at",
-        "_credit",
-        "_credit_at",
-        "_errands",
-        "_looks",
-        "_meaning",
-        "_watch",
-        "events",
-        "others",
-        "until",
-    )
+    __slots__ = ("_at", "_credit", "_credit_at", "_looks", "_meaning", "_watch", "errands", "events", "others",
+                 "until")  # fmt: skip
 
     def __init__(
         self,
@@ -63,7 +53,7 @@ class Scout:
     ) -> None:
         self.events = events
         self._meaning = meaning
-        self._errands = errands
+        self.errands = errands
         self._watch = watch
         self._looks = looks
         for look in looks:
@@ -77,20 +67,20 @@ class Scout:
     def files(self) -> list[tuple[int, int]]:
         """Return (file, events of poll) of what to wait for."""
         found = self._watch.files() if self._watch is not None else []
-        if self._errands.file >= 0:
-            found.append((self._errands.file, 1))  # POLLIN
+        if self.errands.file >= 0:
+            found.append((self.errands.file, 1))  # POLLIN
         return found
 
     def step(self, now: float) -> bool:
         """Do what there is to do; return whether a reading should be taken at once."""
         ready, self.others.ready = self.others.ready, set()
         changed = self._watch.look(ready) if self._watch is not None and ready else False
-        came = self._errands.step(now)
+        came = self.errands.step(now)
         if self._looks and now >= self._at:
             self._at = now + LOOK
             differing = [self._differs(look) for look in self._looks]
             changed = any(differing) or changed
-        self.until = min(self._at if self._looks else FOREVER, self._errands.until)
+        self.until = min(self._at if self._looks else FOREVER, self.errands.until)
         return (changed or came) and self._may(now)
 
     def _differs(self, look: Look) -> bool:
@@ -118,7 +108,7 @@ class Scout:
 
     def readings(self) -> dict[str, float]:
         """Return what the heavy readings brought, and the counts of what was seen."""
-        readings = self._errands.readings()
+        readings = self.errands.readings()
         if self._watch is not None:
             readings.update(self._watch.readings())
         readings["watchdesk_agent_events_dropped_total"] = float(self.events.dropped)
@@ -126,7 +116,7 @@ class Scout:
 
     def close(self) -> None:
         """End what runs, and let go of the files."""
-        self._errands.close()
+        self.errands.close()
         if self._watch is not None:
             self._watch.close()
 

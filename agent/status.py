@@ -7,14 +7,23 @@ from agent import plainjson
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.batch import Layout
-    from agent.runner import Runner
+    from agent.errands import Errand, Errands
+    from agent.runner import Outcome, Runner
     from agent.transport import Sender
 
 
 def status(
-    started: float, taken: int, sender: Sender, runner: Runner, layout: Layout, *, config_error: str = ""
+    started: float,
+    taken: int,
+    sender: Sender,
+    runner: Runner,
+    layout: Layout,
+    errands: Errands,
+    *,
+    config_error: str = "",
 ) -> str:
     """Return the agent's state as JSON."""
+    outcomes: dict[str, Outcome | Errand] = {**runner.outcomes, **errands.list}
     probes = {
         name: {
             "state": outcome.state,
@@ -22,7 +31,7 @@ def status(
             "series": len(outcome.readings),
             **({"error": outcome.error} if outcome.error else {}),
         }
-        for name, outcome in runner.outcomes.items()
+        for name, outcome in outcomes.items()
     }
     return plainjson.dumps(
         {

@@ -138,7 +138,7 @@ def disks(told: Profile, *, with_serial: bool) -> object:
     found = []
     for kind in ("SPNVMeDataType", "SPSerialATADataType"):
         for controller in told.get(kind, []):
-            for row in map(mapping, listing(controller.get("_items"))):
+            for row in filter(None, map(mapping, listing(controller.get("_items")))):
                 disk = {"name": strings(row.get("bsd_name")), "model": strings(row.get("device_model")),
                         "bytes": row.get("size_in_bytes"), "firmware": strings(row.get("device_revision"))}  # fmt: skip
                 if with_serial and row.get("device_serial"):

@@ -27,10 +27,10 @@ def cim(task: Task, classes: Mapping[str, str], timeout: float = 60.0) -> dict[s
         f"@{{{parts}}} | ConvertTo-Json -Compress -Depth 4"
     )
     told = task.command([*POWERSHELL, script], timeout=timeout)
-    if told.code == NOT_FOUND:
+    found = told.json()
+    if told.code == NOT_FOUND or not isinstance(found, dict):  # no answer is not an answer of nothing
         raise NoData("powershell")
-    found = mapping(told.json())
-    return {name: [mapping(one) for one in listing(found.get(name)) if one] for name in classes}
+    return {name: [row for one in listing(found.get(name)) if (row := mapping(one))] for name in classes}
 
 
 def get(kind: str, properties: str, namespace: str = "root/cimv2", where: str = "") -> str:

@@ -27,6 +27,9 @@ def memory(_host: Host) -> Iterator[tuple[str, float]]:
     for field, name in (("active", "Active"), ("inactive", "Inactive"), ("wired", "Wired")):
         if hasattr(memory, field):
             yield f"node_memory_{name}_bytes", float(getattr(memory, field))
-    swap = psutil.swap_memory()
+    try:
+        swap = psutil.swap_memory()
+    except RuntimeError:  # Windows tells it by a performance counter, and those can be switched off
+        return
     yield "node_memory_SwapTotal_bytes", float(swap.total)
     yield "node_memory_SwapFree_bytes", float(swap.free)

@@ -33,6 +33,8 @@ from collector.remotewrite.receiver import Receiver
 from collector.remotewrite.route import RemoteWrite
 
 MAX_WRONG_TOKENS: Final = 100  # a minute and address
+INTERVALS: Final = {"desktop": 60.0}  # seconds between the readings of an agent, by class; others: USUAL_INTERVAL
+USUAL_INTERVAL: Final = 15.0
 FORGIVE_SECONDS: Final = 60.0
 FORWARDED: Final = (b"/v1/enrol", b"/v1/retire", WRITE_PATH)
 JSON_TYPE: Final = b"application/json"
@@ -62,7 +64,7 @@ class Settings:
     port: int
     tls: ssl.SSLContext | None
     ca: Path
-    interval: float
+    interval: float | None
     linger: float
     max_connections: int
     backlog_bytes: float = 0.0  # a second, of backlogs that come back; 0: as they come
@@ -358,7 +360,11 @@ class Port:
         except RegisterError as error:
             raise Refusal(409, str(error)) from error
         await self._changed()
-        content = {"device": new.device.instance, "token": new.token, "interval": self._settings.interval}
+        content = {
+            "device": new.device.instance,
+            "token": new.token,
+            "interval": self._settings.interval or INTERVALS.get(new.device.kind, USUAL_INTERVAL),
+        }
         return answer(201, self._clock(), msgspec.json.encode(content))
 
     async def _retire(self, device: Device) -> bytes:

@@ -54,7 +54,7 @@ class Task(msgspec.Struct, frozen=True):
     ca: str
     floor: int
     segment_bytes: int
-    interval: float
+    interval: float | None
     linger: float
     max_connections: int
     backlog_bytes: float

@@ -197,7 +197,7 @@ def test_one_probe_alone() -> None:
 def test_a_probe_that_does_not_exist() -> None:
     done = command("probe", "lode")
     assert done.returncode == 1
-    assert "there are: all, conntrack, containers, cpu" in sentence(done)
+    assert "there are: all, backup, certificates, checks, conntrack" in sentence(done)
 
 
 def test_uninstall_retires_and_leaves_nothing(collector: TestCollector, state: Path) -> None:

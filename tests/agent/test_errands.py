@@ -14,7 +14,7 @@ from agent.errands import FIRST, MAX_MEMORY, MAX_SERIES, NOTHING_HERE, PAUSE, Er
 from agent.events import Events
 from agent.heavy import Heavy, every_heavy, heavy
 from tests.agent.collector import TestCollector
-from tests.agent.helpers import NOW, Clock, Lines, agent, eventually
+from tests.agent.helpers import NOW, Clock, Lines, agent, command, eventually
 
 START = 1_000.0
 
@@ -274,3 +274,19 @@ def test_a_running_agent_sends_them(collector: TestCollector, state: Path) -> No
 def inventories(collector: TestCollector) -> list[dict[str, dict[str, object]]]:
     told = [json.loads(payload) for kind, payload in collector.taken.frames.values() if kind == wire.Kind.EVENT]
     return [one for one in told if one["type"] == "inventory"]
+
+
+def test_a_person_can_see_what_a_heavy_reading_sends(state: Path) -> None:
+    done = command("probe", "inventory", state=state)
+    assert done.returncode == 0, done.stderr
+    assert "# TYPE watchdesk_inventory_change_timestamp_seconds gauge" in done.stdout
+    assert '#  "type": "inventory",' in done.stdout
+    nothing = command("probe", "checks", state=state)
+    assert (nothing.returncode, "finds nothing of its kind" in nothing.stderr) == (1, True)
+
+
+def test_status_tells_them_too(collector: TestCollector, state: Path) -> None:
+    with agent(state):
+        eventually(lambda: collector.rows())
+        told = json.loads(command("status", "--json", state=state).stdout)
+        assert told["probes"]["smart"]["state"] == "waiting"

@@ -302,7 +302,7 @@ def test_looks_at_watched_processes(tmp_path: Path) -> None:
     host.memory["processes.watched"] = {"a": ["7"], "b": ["8", "9"], "c": []}
     (look,) = [one for one in looks_for(host, None) if one.name == "processes"]
     events = made_events()
-    scout = Scout(events, idle_scout()._errands, looks=[look])
+    scout = Scout(events, idle_scout().errands, looks=[look])
     assert alive(host) == {"a", "b"}
     (tmp_path / "proc/7/stat").unlink()
     (tmp_path / "proc/7").rmdir()
@@ -313,7 +313,7 @@ def test_looks_at_watched_processes(tmp_path: Path) -> None:
 
 def test_a_machine_on_which_all_changes_all_the_time_is_not_read_all_the_time() -> None:
     turns = iter(range(1_000_000))
-    scout = Scout(made_events(), idle_scout()._errands, looks=[Look("x", lambda: next(turns), lambda _a, _b: None)])
+    scout = Scout(made_events(), idle_scout().errands, looks=[Look("x", lambda: next(turns), lambda _a, _b: None)])
     taken = sum(scout.step(float(second)) for second in range(1, 601))
     assert taken <= BURST + 600 / REFILL + 1
 
@@ -325,7 +325,7 @@ def test_who_logs_in_is_told_unless_the_policy_keeps_it_here(tmp_path: Path) -> 
     for options, expected in chosen:
         clock = Clock()
         events = Events(clock, clock, kept_here(options))
-        meaning = Meaning(host, events, idle_scout()._errands, None, clock)
+        meaning = Meaning(host, events, idle_scout().errands, None, clock)
         host.memory["users.sessions"] = {("ann", "local", "1")}
         meaning.look({})
         host.memory["users.sessions"] = {("bob", "remote", "2")}

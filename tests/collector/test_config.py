@@ -33,7 +33,7 @@ def test_what_is_given_is_taken_and_the_rest_stays(tmp_path: Path) -> None:
         ("web:\n  listen: 127.0.0.1:80\n\n  colour: blue\n", 4, "colour"),
         ("database: x\nagent:\n  tls: true\n", 2, "agent"),
         ("agents:\n  tls: maybe\n", 2, "Expected `bool`"),
-        ("agents:\n  interval: [1]\n", 2, "Expected `float`"),
+        ("agents:\n  interval: [1]\n", 2, "Expected `float | null`"),
         ("agents:\n- 1\n", 1, "Expected `object`"),
         ("a: b: c\n", 1, "not YAML"),
         ("agents: {tls: true\n", 2, "not YAML"),
