@@ -7,6 +7,7 @@ the times of `@` (it has none before 1970); `holt_winters` bears its new name; `
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,7 +54,7 @@ def parse(expr: str) -> Source:
         raise PromQLError(f"an expression of {len(expr)} characters, at most {MAX_LENGTH}", MAX_LENGTH)
     found = tuple(tokens(expr))
     _check_size(found)
-    written, regexes, times = _rewrite(found)
+    written, regexes, times = _rewrite(_named(found))
     try:
         tree = promql_parser.parse(written)
     except ValueError as error:
@@ -78,6 +79,37 @@ def _check_size(found: tuple[Token, ...]) -> None:
 _OPERATORS: Final = ("=~", "!~", "==", "!=", ">=", "<=")
 
 
+_LISTS: Final = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
+_TAKEN: Final = frozenset({"anchored", "smoothed"})  # names, that the parser takes for operators of its own
+
+
+def _named(found: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Return the tokens with the names that the parser does not take for names in quotes."""
+    out: list[Token] = []
+    place = ""  # what the tokens are in: "{", or "(" for a list of labels
+    for at, token in enumerate(found):
+        before = found[at - 1].text if at else ""
+        following = found[at + 1].text if at + 1 < len(found) else ""
+        if token.text == "{" or (token.text == "(" and before.lower() in _LISTS):
+            place = token.text
+        elif token.text in ")}":
+            place = ""
+        word = token.text.lower() if token.kind == "word" else ""
+        if token.text == "{" and before.lower() in _TAKEN and out[-1].text == "}":
+            out[-1] = Token("op", ",", token.at)
+        elif word in _TAKEN and not place:
+            name = Token("string", quoted(token.text), token.at)
+            out += [Token("op", "{", token.at), name, Token("op", "}", token.at)]
+        elif word in _TAKEN or (word == "or" and place == "{" and following in _MATCHING):
+            out.append(Token("string", quoted(token.text), token.at))
+        else:
+            out.append(token)
+    return tuple(out)
+
+
+_MATCHING: Final = ("=", "!=", *_REGEX)
+
+
 def _rewrite(found: tuple[Token, ...]) -> tuple[str, tuple[Token, ...], tuple[float, ...]]:
     regexes: list[Token] = []
     times: list[float] = []
@@ -95,6 +127,8 @@ def _rewrite(found: tuple[Token, ...]) -> tuple[str, tuple[Token, ...], tuple[fl
         elif token.kind == "string":
             out.append(quoted(string_value(token)))
         elif token.kind == "number":
+            if math.isinf(number_value(token.text)):
+                raise PromQLError(f"a number out of range: {token.text[:50]}", token.at)
             out.append(token.text.replace("_", ""))
         elif token.text in RENAMED and following == "(":
             out.append(RENAMED[token.text])
@@ -137,8 +171,20 @@ def _located(message: str, found: tuple[Token, ...]) -> PromQLError:
         for token in found:
             if token.text == word or RENAMED.get(token.text) == word:
                 return PromQLError(message, token.at)
+    if "inside brackets" in message or any(_calculates(found, at) for at in range(len(found))):
+        message += " (calculating with durations is experimental in Prometheus, and not supported)"
     if not found:
         return PromQLError(message, 0)
     if "unclosed" in message or "end of input" in message:
         return PromQLError(message, found[-1].at + len(found[-1].text))
     return PromQLError(message)
+
+
+def _calculates(found: tuple[Token, ...], at: int) -> bool:
+    """Whether a duration that begins here is an expression, not a literal."""
+    following = found[at + 1 : at + 3]
+    if found[at].text != "offset" or not following:
+        return False
+    if following[0].text in "+-":
+        following = following[1:]
+    return bool(following) and following[0].text in ("(", "step", "range", "min_of", "max_of")
