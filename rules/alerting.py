@@ -53,10 +53,10 @@ class AlertingRule:
 
     def evaluate(self, now: float, when: float, limit: int) -> list[Transition]:
         """Move the alerts on to `now` by the data of `when`; EvaluationError leaves them as they were."""
-        labels, values = self.source.at(when)
+        result = self.source.at(when)
         found: dict[Labels, Element] = {}
         named: dict[Labels, Labels] = {}
-        for source, value in zip(labels, values.tolist(), strict=True):
+        for source, value in result:
             key = self._named.get(source) or self._identity(source, value, now)
             if key in found:
                 raise EvaluationError(DUPLICATE)

@@ -360,7 +360,7 @@ class Fleet:
             sweeping.sweep(self, now)
         if self.dirty < np.inf:
             for follower in self.followers:
-                follower.spoil(self.dirty * 1000)
+                follower.spoil(np.rint(self.dirty * 1000))
             self.dirty = np.inf
 
     def stamp(self, metrics: frozenset[str] | None) -> int:

@@ -64,14 +64,14 @@ class Learner:
             self._fold()
             self._bucket = bucket
         try:
-            labels, values = self._source.at(now)
+            result = self._source.at(now)
         except EvaluationError as error:
             self.error = str(error)
             return
         self.error = ""
-        rows = np.array([self._row(own) for own in labels], np.int64)
-        known = (rows >= 0) & np.isfinite(values)
-        self._gather(rows[known], values[known])
+        rows = np.array([self._row(own) for own in result.labels], np.int64)
+        known = (rows >= 0) & np.isfinite(result.values)
+        self._gather(rows[known], result.values[known])
         self._show(now, bucket, rows[rows >= 0])
 
     def _row(self, own: Labels) -> int:

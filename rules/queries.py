@@ -25,14 +25,14 @@ class Queries:
     def __call__(self, expr: str, now: float) -> Sequence[tuple[Mapping[str, str], float]]:
         """The elements of an expression's result; CallError if it has none."""
         try:
-            labels, values = self._source(expr).at(now)
+            result = self._source(expr).at(now)
         except PromQLError as error:
             raise CallError(error.message) from None
         except EvaluationError as error:
             raise CallError(str(error)) from None
-        if len(labels) > MAX_RESULTS:
+        if len(result) > MAX_RESULTS:
             raise CallError(f"the query returns more than {MAX_RESULTS:,} elements")
-        return list(zip(labels, values.tolist(), strict=True))
+        return list(result)
 
     def _source(self, expr: str) -> Source:
         source = self._sources.get(expr)

@@ -141,11 +141,14 @@ class Rings:
         chosen[tracks] = True
         slots = np.flatnonzero(chosen[self.track])
         self.row[slots] = self._moved(self.row[slots], self.head[self.track[slots]], old, new)
-        self.time_row[tracks] = self._moved(self.time_row[tracks], self.head[tracks], old, new)
+        self.time_row[tracks] = self._moved(self.time_row[tracks], self.head[tracks], old, new, blank=-np.inf)
         self.capacity[tracks] = new
 
-    def _moved(self, rows: Addresses, heads: Slots, old: int, new: int) -> Addresses:
+    def _moved(self, rows: Addresses, heads: Slots, old: int, new: int, *, blank: float | None = None) -> Addresses:
+        """Copy rows; `blank` is what stands for samples that the larger row could hold and the old one had lost."""
         targets = self.arena.take(new, len(rows))
+        if blank is not None:
+            self.arena.put(targets[:, None] + np.arange(new), np.full((len(rows), new), blank))
         counters = heads[:, None] - np.arange(old, 0, -1)
         held = counters >= 0
         values = self.arena.rows(rows, counters % old)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rules.errors import EvaluationError
 from rules.fleet import Fleet
 from rules.labels import ALL, NAME, Labels
-from rules.promql import Query
+from rules.promql import Query, Vector
+from rules.promql.frames import Listed
 from rules.promql.source import parse
 
 Values = NDArray[np.float64]
@@ -31,17 +32,18 @@ class Source:
     def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP) -> None:
         self.expr = expr
         self.query = Query(fleet, expr, step=step)
+        self._scalar = Listed(fleet.strings, [{}])
         self._hashes: dict[Labels, np.uint64] = {}  # of elements that were asked for
         self.metrics, self.counts_values = looked_at(parse(expr).tree)
 
-    def at(self, now: float) -> tuple[Sequence[Labels], Values]:
-        """Labels and values of the result; a scalar is an element without labels, as in Prometheus."""
+    def at(self, now: float) -> Vector:
+        """The result; a scalar is an element without labels, as in Prometheus."""
         result = self.query.at(now)
         if isinstance(result, str):
             raise EvaluationError("rule result is not a vector or scalar")
         if isinstance(result, float):
-            return [Labels()], np.array([result])
-        return result.labels, result.values
+            return Vector(self._scalar, np.zeros(1, np.int64), np.array([result]))
+        return result
 
     def present(self, now: float) -> frozenset[Labels]:
         """The elements for which there is data to judge."""

@@ -189,7 +189,9 @@ class Compiler:
         reach = FOREVER if shift.fixed else self.setting.reach + span + max(shift.offset, 0.0)
         within = f"{self.setting.within}[{self.write(tree)}]"
         inner = Compiler(self.fleet, self.source, replace(self.setting, within=within, reach=reach)).vector(tree.expr)
-        return Subquery(self.fleet, inner, span, step, shift), inner
+        written = self.write(tree.expr)
+        bounded = "@ start()" in written or "@ end()" in written
+        return Subquery(self.fleet, inner, span, step, shift, bounded=bounded), inner
 
     # -- operators -----------------------------------------------------------------------------------------------
 

@@ -22,17 +22,22 @@ if TYPE_CHECKING:
 
 
 class Subquery:
-    """The values of an expression at the multiples of `step` (ms) in a window; open on the left."""
+    """The values of an expression at the multiples of `step` (ms) in a window; open on the left.
 
-    def __init__(self, fleet: Fleet, inner: VectorNode, span: float, step: float, shift: Shift) -> None:
+    `bounded`: the expression asks for the start or end of the evaluation, so that its steps are good for one alone.
+    """
+
+    def __init__(
+        self, fleet: Fleet, inner: VectorNode, span: float, step: float, shift: Shift, *, bounded: bool
+    ) -> None:
         self.inner = inner
         self.span = span
         self.step = step
         self.shift = shift
         self.watch: Watch | None = None  # those of the inner expression are its own
         self._done: dict[float, Vec] = {}
+        self._bounded = bounded
         self._bounds: tuple[float, float] | None = None
-        self._stamp = -1
         self._fleet = fleet
         self._frame: Frame | None = None
         self._values: Floats = np.zeros((0, 0))
@@ -54,7 +59,7 @@ class Subquery:
 
     def advance(self, moment: Moment) -> Ids | None:
         """Evaluate the steps that are new; all series are then taken to have changed."""
-        if self._bounds != (moment.start, moment.end):
+        if self._bounded and self._bounds != (moment.start, moment.end):
             self._bounds = (moment.start, moment.end)
             self._done.clear()
         end = self.when(moment)

@@ -41,7 +41,7 @@ def sum_by(ids: Ids, values: Floats, groups: int) -> Floats:
     """Return the sum of each group's values; again and compensated where values cancel each other out."""
     sums: Floats = np.bincount(ids, values, groups).astype(np.float64)
     sizes = np.bincount(ids, np.abs(values), groups)
-    risky = sizes * (len(values) * _EPSILON) > np.abs(sums) * _ENOUGH
+    risky = sizes * (np.bincount(ids, minlength=groups) * _EPSILON) > np.abs(sums) * _ENOUGH
     risky &= np.isfinite(sizes)
     if risky.any():
         again: NDArray[np.bool_] = risky[ids]

@@ -209,12 +209,21 @@ def row(device: int, schema: int, value: float, gap: float = 10.0) -> Step:
     return Step("row", device, schema, gap, [[value] * 5])
 
 
+def many(device: int, schema: int, gap: float, count: int) -> Step:
+    return Step("rows", device, schema, gap, [[0.0] * 5] * count)
+
+
 FAILED_ONCE = {
     "topk chooses among equals by their labels, not by their slots": [
         row(0, 2, 0.0), row(4, 2, 12.0), Step("row", 0, 0, 1.0, [[12.0, 0.0, 0.0, 0.0, 0.0]])
     ],
     "a new schema of few metrics takes a series of another metric away": [
-        row(0, 0, 0.0), Step("rows", 1, 0, 10.0, [[0.0] * 5] * 8), Step("late", 0, 2, 5.0, [[0.0] * 5])
+        row(0, 0, 0.0), many(1, 0, 10.0, 8), Step("late", 0, 2, 5.0, [[0.0] * 5])
+    ],
+    "a ring that grows after it has lost samples holds none in their place": [
+        many(4, 0, 31.5, 9), many(0, 0, 10.0, 7), row(0, 0, 0.0, 31.5), row(0, 0, 0.0, 31.5), many(4, 2, 10.0, 12),
+        row(0, 0, 0.0), row(0, 0, 0.0, 5.0), Step("quiet", 0, 2, 1.0, []), many(0, 2, 10.0, 12), many(0, 2, 5.0, 10),
+        many(4, 0, 1.0, 5)
     ],
 }  # fmt: skip
 
