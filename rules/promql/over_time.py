@@ -11,11 +11,13 @@ from rules.errors import EvaluationError
 from rules.growing import fit
 from rules.promql import folds
 from rules.promql.frames import Frame
+from rules.promql.keys import Ids
 from rules.promql.node import Node, ScalarNode, VectorNode
 from rules.promql.samples import Block
+from rules.promql.steady import Steady
 from rules.promql.sums import compensated
 from rules.promql.vec import Floats, Moment, Vec
-from rules.promql.window import Ranged
+from rules.promql.window import Ranged, Window
 
 if TYPE_CHECKING:
     from rules.fleet import Fleet
@@ -77,16 +79,24 @@ class OverTime(VectorNode):
             changed = np.arange(frame.n)
         self._counts = fit(self._counts, frame.n)
         self._fields = [fit(field, frame.n) for field in self._fields]
-        for positions, block in self.ranged.blocks(changed):
-            self._counts[positions] = block.counts
-            if block.values.shape[1]:
-                for field, values in zip(self._fields, self.fold(block, params), strict=True):
-                    field[positions] = values
+        self.refold(changed, params)
         if (self._counts[: frame.n] > 0).any():
             self.check(params)
         values = self.finish([field[: frame.n] for field in self._fields], moment)
         vec = Vec(frame, values, self._counts[: frame.n] >= self.least)
         return vec if self._keep_name else vec.nameless()
+
+    def refold(self, changed: Ids, params: tuple[float, ...]) -> None:
+        """Make the numbers of these positions anew."""
+        for positions, block in self.ranged.blocks(changed):
+            self._counts[positions] = block.counts
+            if block.values.shape[1]:
+                self.put(positions, self.fold(block, params))
+
+    def put(self, positions: Ids, numbers: tuple[Floats, ...]) -> None:
+        """Note the numbers of these positions."""
+        for field, values in zip(self._fields, numbers, strict=True):
+            field[positions] = values
 
 
 class Simple(OverTime):
@@ -144,6 +154,17 @@ class Rate(OverTime):
         super().__init__(fleet, text, ranged, inner=inner)
         self._counter = counter
         self._per_second = per_second
+        self._steady = Steady(ranged, falling=not counter) if isinstance(ranged, Window) else None
+
+    def refold(self, changed: Ids, params: tuple[float, ...]) -> None:
+        """Look at the ends of the window alone where nothing fell or was missing between them."""
+        if self._steady is not None:
+            steady, changed = self._steady.split(changed)
+            first, last, counts = self._steady.ends(steady)
+            self._counts[steady] = counts
+            rise = last.values - first.values
+            self.put(steady, (rise, first.values, first.times, last.times, counts.astype(np.float64) - 1))
+        super().refold(changed, params)
 
     def fold(self, block: Block, _params: tuple[float, ...]) -> tuple[Floats, ...]:
         ends = (np.zeros(len(block.counts), np.int64), np.full(len(block.counts), -1))

@@ -180,6 +180,11 @@ class Window:
         counters[going] = low
         return counters
 
+    def bounds(self, positions: Ids) -> tuple[Ids, Ids, Ids, Ids]:
+        """Return of each position its track, its ring, and the counters [first, end) of the samples in the window."""
+        of = self._of[positions]
+        return of, self._row[positions], self._low[of], self._high[of]
+
     def blocks(self, positions: Ids) -> Iterator[tuple[Ids, Block]]:
         """Yield the samples of these positions, some at a time."""
         of = self._of[positions]
