@@ -65,7 +65,7 @@ class Arena:
             return whole
         out = np.empty(addresses.shape)
         chunks = addresses >> SHIFT
-        for chunk in np.unique(chunks):
+        for chunk in self._among(chunks):
             here = chunks == chunk
             out[here] = self._chunks[chunk][addresses[here] & _OFFSET]
         return out
@@ -77,7 +77,7 @@ class Arena:
             return whole
         out = np.empty(positions.shape)
         chunks = rows >> SHIFT
-        for chunk in np.unique(chunks):
+        for chunk in self._among(chunks):
             here = np.flatnonzero(chunks == chunk)
             out[here] = self._chunks[chunk][(rows[here] & _OFFSET)[:, None] + positions[here]]
         return out
@@ -88,10 +88,15 @@ class Arena:
             self._chunks[0][addresses] = values
             return
         chunks = addresses >> SHIFT
-        for chunk in np.unique(chunks):
+        for chunk in self._among(chunks):
             here = chunks == chunk
             self._chunks[chunk][addresses[here] & _OFFSET] = values[here]
 
     def nbytes(self) -> int:
         """Return the memory that rows in use take."""
         return 8 * self.samples
+
+    def _among(self, chunks: Addresses) -> list[int]:
+        """Return which chunks these are."""
+        found: list[int] = np.flatnonzero(np.bincount(chunks.ravel(), minlength=len(self._chunks))).tolist()
+        return found

@@ -15,7 +15,7 @@ from rules.alerts import Alert, Transition
 from rules.errors import PromQLError, RuleFileError
 from rules.files import Group, Rule, parse
 from rules.fleet import Fleet
-from rules.group import RuleStatus, RunningGroup, RunningRule
+from rules.group import RuleStatus, RunningGroup, RunningRule, shares
 from rules.idle import idle
 from rules.presence import Presence
 from rules.queries import Queries
@@ -176,10 +176,10 @@ class Engine:
                     work = RecordingRule(rule, group.name, self._sources[rule.expr])
                     records.setdefault(rule.name, []).append(work)
         running = []
-        for group in groups:
+        for group, share in zip(groups, shares(groups), strict=True):
             works = [(identity, self._work(group, rule, records)) for rule, identity in identities(group)]
             rules = [self._settled(work, kept.get(i), saved.get(i)) for i, work in works]
-            running.append(RunningGroup(group, rules))
+            running.append(RunningGroup(group, rules, share))
             running[-1].slot = self._slots.pop(_key(group), None)
         return running
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,18 +111,31 @@ class RunningRule:
         return changes
 
 
+def shares(groups: Sequence[Group]) -> list[float]:
+    """Return for each group the part of its interval by which it is put off: those of one interval evenly apart."""
+    order = sorted(range(len(groups)), key=lambda i: zlib.crc32(_name(groups[i])))
+    alike: dict[float | None, list[int]] = {}
+    for index in order:
+        alike.setdefault(groups[index].interval, []).append(index)
+    return [alike[g.interval].index(i) / len(alike[g.interval]) for i, g in enumerate(groups)]
+
+
+def _name(group: Group) -> bytes:
+    return f"{group.file};{group.name}".encode("utf-8", "surrogatepass")
+
+
 class RunningGroup:
     """The rules of a group, in their order, and the slots of time in which they are evaluated.
 
-    As in Prometheus each group has an offset of its own within its interval, so that not all of them work at once.
+    As in Prometheus each group has an offset of its own within its interval, so that not all of them work at once;
+    `share` is the part of the interval.
     """
 
-    def __init__(self, group: Group, rules: list[RunningRule]) -> None:
+    def __init__(self, group: Group, rules: list[RunningRule], share: float) -> None:
         self.group = group
         self.rules = rules
         self.slot: int | None = None  # the last one in which it was evaluated
-        spread = zlib.crc32(f"{group.file};{group.name}".encode("utf-8", "surrogatepass")) / 2**32
-        self._offset = spread * (group.interval or 0.0)
+        self._offset = share * (group.interval or 0.0)
 
     def due(self, now: float) -> bool:
         """Whether a slot has begun since the last evaluation."""

@@ -15,8 +15,6 @@ from rules.promql.keys import Ids
 from rules.promql.vec import Floats, Mask
 from rules.promql.window import Window
 
-_CELLS = 1_000_000  # samples that are looked at together
-
 
 class Ends(NamedTuple):
     """A sample of each series."""
@@ -35,6 +33,7 @@ class Steady:
         self._born: Ids = np.zeros(0, np.int64)  # of the track, by element: counters are of one track
         self._since: Ids = np.zeros(0, np.int64)  # the samples [since, seen) were looked at
         self._seen: Ids = np.zeros(0, np.int64)
+        self._last: Floats = np.zeros(0)  # the value of the sample before `seen`
         self._odd: Ids = np.zeros(0, np.int64)  # the newest of them that was not steady, -1 for none
 
     def split(self, positions: Ids) -> tuple[Ids, Ids]:
@@ -51,11 +50,7 @@ class Steady:
             low[anew],
             -1,
         )
-        behind = np.flatnonzero(self._seen[positions] < high)
-        width = int((high[behind] - self._seen[positions[behind]]).max(initial=0)) + 1
-        size = max(1, _CELLS // width)
-        for start in range(0, len(behind), size):
-            self._look(positions[behind[start : start + size]])
+        self._look(positions[self._seen[positions] < high])
         steady = self._odd[positions] < low
         return positions[steady], positions[~steady]
 
@@ -63,34 +58,39 @@ class Steady:
         """Return the first and the last sample of these, and how many there are; undefined where there are none."""
         tracks, rows, low, high = self._window.bounds(positions)
         windows = self._window.fleet.windows
-        first, last = (
-            Ends(windows.arena.get(rows + counters % windows.capacity[tracks]), windows.time(tracks, counters))
-            for counters in (low, np.maximum(high - 1, 0))
-        )
-        return first, last, high - low
+        capacity = windows.capacity[tracks]
+        end: Ids = np.maximum(high - 1, 0)
+        values = self._last[positions]
+        back = np.flatnonzero(self._seen[positions] != high)  # the window was further on already
+        values[back] = windows.arena.get(rows[back] + end[back] % capacity[back])
+        first = Ends(windows.arena.get(rows + low % capacity), windows.time(tracks, low))
+        return first, Ends(values, windows.time(tracks, end)), high - low
 
     def _follow(self, frame: Frame) -> None:
         if frame is not self._frame:
             self._frame = frame
             self._born = np.zeros(0, np.int64)
-        for name in ("_born", "_since", "_seen", "_odd"):
+        for name in ("_born", "_since", "_seen", "_odd", "_last"):
             setattr(self, name, fit(getattr(self, name), frame.n))
 
     def _look(self, positions: Ids) -> None:
         """Look at the samples that came, each beside the one before."""
         windows = self._window.fleet.windows
         tracks, rows, _, high = self._window.bounds(positions)
-        start = np.maximum(self._seen[positions] - 1, self._since[positions])
-        width = int((high - start).max(initial=0))
-        counters = start[:, None] + np.arange(width)
-        there = counters < high[:, None]
-        values = windows.arena.rows(rows, counters % windows.capacity[tracks][:, None])
-        odd: Mask = np.isnan(values)
-        if not self._falling:
-            odd[:, 1:] |= values[:, 1:] < values[:, :-1]
-        odd &= there
-        found = np.flatnonzero(odd.any(axis=1))
-        if len(found):
-            newest = width - 1 - np.argmax(odd[found, ::-1], axis=1)
-            self._odd[positions[found]] = np.maximum(start[found] + newest, self._odd[positions[found]])
+        capacity = windows.capacity[tracks]
+        counters: Ids = np.maximum(self._seen[positions] - 1, self._since[positions])
+        newest = self._odd[positions]
+        before: Floats | None = None
+        for _ in range(int((high - counters).max(initial=0))):
+            values = windows.arena.get(rows + counters % capacity)
+            odd: Mask = np.isnan(values)
+            if before is not None and not self._falling:
+                odd |= values < before
+            odd &= counters < high
+            newest[odd] = counters[odd]
+            final = np.flatnonzero(counters == high - 1)
+            self._last[positions[final]] = values[final]
+            before = values
+            counters = counters + 1
+        self._odd[positions] = newest
         self._seen[positions] = high

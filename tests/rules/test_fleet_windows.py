@@ -12,6 +12,9 @@ from rules.arena import Arena, capacity_for
 from rules.fleet import Fleet
 from rules.layouts import Layout
 from rules.promql import Query, Vector
+from rules.promql.sums import sum_by
+from rules.query_range import History
+from rules.rings import STALE
 from rules.sweeping import sweep
 
 NOW = 1_700_000_000.0
@@ -228,3 +231,52 @@ class TestArena:
         arena.put(rows[:, None] + positions, np.arange(10.0).reshape(5, 2))
         assert arena.rows(rows, positions).ravel().tolist() == list(range(10))
         assert arena.get(rows).tolist() == [0, 2, 4, 6, 8]
+
+
+def test_a_ring_that_grows_holds_nothing_where_samples_were_lost() -> None:
+    fleet = Fleet(window_samples=8)
+    fleet.windows.arena._chunks[0][:] = np.nan  # memory is what it was
+    query = Query(fleet, "count_over_time(a[20s])")
+    fleet.add_device(1, {"instance": "a"})
+    layout = fleet.layout(1, 1, [("a", {})])
+    for at in (*range(8), *range(1000, 1010)):
+        fleet.append(layout, np.array([float(at)]), np.array([[1.0]]))
+    assert [value for _, value in as_pairs(query.at(1009.5))] == [10]
+
+
+def test_a_rate_is_that_of_all_samples_whatever_falls_and_goes() -> None:
+    """The live window remembers what was odd; a fleet that is given everything at once looks at every sample."""
+    rng = np.random.default_rng(7)
+    fleet = Fleet()
+    fleet.add_device(1, {})
+    columns = [("c", {"n": str(n)}) for n in range(4)]
+    expressions = ("rate(c[30s])", "increase(c[10s])", "delta(c[30s])", "rate(c[30s] offset 20s)")
+    live = [Query(fleet, expr) for expr in expressions]
+    times, rows, value = [], [], np.zeros(4)
+    for at in range(0, 400, 2):
+        value = np.where(rng.random(4) < 0.03, 0.0, value + rng.integers(0, 5, 4))
+        row = np.where(rng.random(4) < 0.03, np.nan, value)
+        times.append(float(at))
+        rows.append(row)
+        fleet.append(fleet.layout(1, 1, columns), np.array([float(at)]), row[np.newaxis, :])
+        if at % 14 == 0:
+            taken = np.array(rows)
+            history = History(
+                [
+                    ({"__name__": name, **own}, times, np.where(np.isnan(taken[:, i]), STALE, taken[:, i]))
+                    for i, (name, own) in enumerate(columns)
+                ]
+            )
+            for expr, query in zip(expressions, live, strict=True):
+                assert dict(as_pairs(query.at(at + 0.5))) == dict(as_pairs(history.at(expr, at + 0.5))), (expr, at)
+
+
+def as_pairs(answer: object) -> list[tuple[str, float]]:
+    assert isinstance(answer, Vector)
+    return [(str(labels), value) for labels, value in answer]
+
+
+def test_groups_that_cancel_out_are_summed_well_and_those_that_do_not_quickly() -> None:
+    ids = np.array([0, 0, 0, 1, 1, 2])
+    sums = sum_by(ids, np.array([1e16, 1.0, -1e16, 0.1, 0.2, np.inf]), 4)
+    assert sums.tolist() == [1.0, 0.1 + 0.2, np.inf, 0.0]
