@@ -89,6 +89,11 @@ class Engine:
         """How each rule is, in the order of the files."""
         return [status for group in self._groups for status in group.status()]
 
+    def errors(self) -> Iterator[tuple[str, str]]:
+        """The rules whose last evaluation failed, by name, each with why."""
+        running = (rule for group in self._groups for rule in group.rules)
+        return ((rule.rule.name, rule.error) for rule in running if rule.health == "err")
+
     def alerting(self) -> Iterator[tuple[AlertingRule, RuleStatus]]:
         """The alerting rules at work, each with how it is."""
         for group in self._groups:

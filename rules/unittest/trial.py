@@ -59,6 +59,8 @@ class Trial:
         failures: list[str] = []
         for at in self._steps():
             self._evaluate(at)
+            if not at:  # what fails without data has failed now
+                self._engine.spare({feed.name for feed in self._feeds})
             if errors := list(self._errors(at)):
                 return [*failures, *errors]
             for test in self._group.alerts:
@@ -97,9 +99,8 @@ class Trial:
             feed.until(until, self._group.start, self._group.interval)
 
     def _errors(self, at: float) -> Iterator[str]:
-        for rule in self._engine.rules():
-            if rule.health == "err":
-                yield f"    rule: {rule.name}, time: {format_duration(at)}, err: {rule.last_error}"
+        for name, error in self._engine.errors():
+            yield f"    rule: {name}, time: {format_duration(at)}, err: {error}"
 
     def _alerts(self, test: AlertTest) -> list[str]:
         firing: list[Alert] = [a for a in self._engine.active() if a.alert == test.alert and a.state == "firing"]
