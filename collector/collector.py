@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector import pki
 from collector.config import Config, address, is_loopback
 from collector.database import open_database
+from collector.discovery.service import MapService
 from collector.errors import StartError
 from collector.events.keeper import EventKeeper
 from collector.events.store import EventStore
@@ -271,6 +272,15 @@ class Collector:
         await self.reach.start()
         self.traps = TrapService(self.config.traps, self.snmp.poller, observer, clock=self.clock)
         self.traps.start()
+        self.map = MapService(
+            self.config.map.interval,
+            self.snmp.poller,
+            self.snmp.channel,
+            self.register,
+            observer,
+            clock=self.clock,
+        )
+        self.map.start()
 
     @property
     def agents_tls(self) -> bool:
@@ -352,6 +362,7 @@ class Collector:
             task.cancel()
         await asyncio.to_thread(self.sender.stop)
         await self.web.stop()
+        await self.map.stop()
         self.traps.stop()
         await self.reach.stop()
         await self.snmp.stop()

@@ -98,6 +98,12 @@ class Snmp(_Section, frozen=True):
     source: str = ""  # the IPv4 address to send from
 
 
+class Map(_Section, frozen=True):
+    """What hangs on what, derived from the tables of network gear."""
+
+    interval: float = 300.0  # seconds between two readings of the tables; 0 for never
+
+
 class Reach(_Section, frozen=True):
     """Reachability of the devices that have an address."""
 
@@ -127,6 +133,7 @@ class Config(_Section, frozen=True):
     rules: RuleSources = msgspec.field(default_factory=RuleSources)
     snmp: Snmp = msgspec.field(default_factory=Snmp)
     reach: Reach = msgspec.field(default_factory=Reach)
+    map: Map = msgspec.field(default_factory=Map)
     traps: Traps = msgspec.field(default_factory=Traps)
     notifications: Notifications = msgspec.field(default_factory=Notifications)
 

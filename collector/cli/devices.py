@@ -96,6 +96,31 @@ def export(context: Context) -> None:
     click.echo(context.register.export(), nl=False)
 
 
+@devices.command("map")
+@click.option("--customer", help="Only this customer's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def show_map(context: Context, customer: str | None, as_json: bool) -> None:
+    """Show what hangs on what, on which port, and how that is known."""
+    found = {one.instance: one for one in context.register.devices() if customer in (None, one.customer)}
+    above = {name: context.register.parent(one.id) for name, one in found.items()}
+    if as_json:
+        for name, one in found.items():
+            parent = above[name]
+            show_json({"device": name, "class": one.kind, **(dataclasses.asdict(parent) if parent else {})})
+        return
+    children: dict[str, list[str]] = {}
+    for name, parent in above.items():
+        children.setdefault(parent.parent if parent and parent.parent in found else "", []).append(name)
+    waiting = [(name, 0) for name in reversed(children.get("", []))]
+    while waiting:
+        name, depth = waiting.pop()
+        parent = above[name]
+        how = f"  {parent.port} ({parent.how}: {parent.evidence})" if parent and depth else ""
+        click.echo(f"{'  ' * depth}{name}{how}")
+        waiting += [(child, depth + 1) for child in reversed(children.get(name, []))]
+
+
 @devices.command("set-parent")
 @click.argument("instance")
 @click.argument("parent", required=False)

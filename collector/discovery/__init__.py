@@ -1,0 +1,1 @@
+"""What hangs on what: read from the tables of network gear, derived, kept in the register with its evidence."""
