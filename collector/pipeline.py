@@ -18,6 +18,7 @@ from collector.log import MergedReader, Record, Tail
 from collector.state import State, write_snapshot
 from ticketing.alert import Alert
 from ticketing.errors import Unavailable
+from ticketing.maintenance import Window
 from ticketing.store import Store
 
 CONSUMER = "incidents"
@@ -62,6 +63,7 @@ class Pipeline:
         self._snapshot_seconds = snapshot_seconds
         self._snapshot_at = 0.0
         self._observe = observe
+        self._windows: list[Window] = []  # opened by goodbyes, not stored yet
         self._pending: list[Alert] = []  # changed since the last tick
         self._committed = 0  # position of the last transaction
         self._committed_at = 0.0
@@ -162,6 +164,8 @@ class Pipeline:
             changes = self._pending + alerts.from_transitions(self.state.apply(record))
             self._observe(time.perf_counter() - before)
             self._pending = []
+            self._windows += self.state.windows
+            self.state.windows = []
             if record.received - self._values_at >= VALUES_EVERY:
                 self._values_at = record.received
                 changes += alerts.from_active(self.state.engine.active(), record.received)
@@ -170,11 +174,22 @@ class Pipeline:
     def _commit(self, tick: Record, changes: list[Alert]) -> None:
         """Store what a tick changed, once: a position that was committed before is passed over."""
         idle = tick.received - self._committed_at < COMMIT_AT_LEAST
-        if tick.number <= self._committed or (idle and not changes):
+        if tick.number <= self._committed:
+            self._windows = []
             return
+        if idle and not changes and not self._windows:
+            return
+        known = self.state.facts.topology
         while True:
             try:
-                self._store.apply(changes, consumer=CONSUMER, position=tick.number, now=tick.received)
+                self._store.apply(
+                    changes,
+                    consumer=CONSUMER,
+                    position=tick.number,
+                    now=tick.received,
+                    topology=known,
+                    windows=self._windows,
+                )
                 break
             except Unavailable as error:
                 self.retries += 1
@@ -184,9 +199,12 @@ class Pipeline:
                     return
                 time.sleep(RETRY_SECONDS)
         self._committed, self._committed_at = tick.number, tick.received
+        self._windows = []
 
     def _write_snapshot(self) -> None:
-        if self._given_up or self._pending:  # what is not committed must be found in the log again
+        if (
+            self._given_up or self._pending or self._windows or self.state.windows
+        ):  # what is not committed must be found in the log again
             return
         with self.lock:
             data = self.state.dump()

@@ -14,7 +14,9 @@ import numpy as np
 
 from agent import wire
 from agent.wire import Kind
+from collector.alerts import device_of
 from collector.eventcounts import Dumped, EventCounts
+from collector.facts import Facts, Known
 from collector.ingest.intake import Marks, is_new
 from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.liveness import SERIES, Presence
@@ -32,11 +34,14 @@ from rules.layouts import Layout
 from rules.promql import Query
 from rules.sparse import append_sparse
 from rules.thresholds import Thresholds
+from ticketing.maintenance import GOODBYE, Window
 
 Labels: TypeAlias = dict[str, str]
 Series: TypeAlias = list[tuple[str, Labels]]
 
 DEFAULT_INTERVAL = 10.0
+MAINTAINS = frozenset({"update", "restart"})  # the goodbyes that are maintenance
+LONGEST_MAINTENANCE = 1800.0  # seconds that a goodbye holds back tickets at most
 POLLED = "snmp"  # the job of devices that have no agent
 WRITER_INTERVAL = 100.0  # of a device that remote writes tell of: silent after Prometheus' lookback of 5 minutes
 _SNAPSHOT_VERSION = 1
@@ -63,6 +68,7 @@ class _Snapshot(msgspec.Struct):
     tables: dict[str, str] = {}
     thresholds: bytes = b""
     baselines: bytes = b""
+    facts: Facts = Facts()
 
 
 class State:
@@ -77,6 +83,8 @@ class State:
         marks: the frames that were taken of each device.
         merged: the record of each partition of the log from which on no tick has named it yet.
         parts: the schemas of each device's parts: what remote writes tell of it.
+        facts: what the register knows around the devices.
+        windows: the maintenance windows that goodbyes opened, for whoever stores them to take.
         unknown_schemas: schemas that rows named and the log does not hold; agents must send them again.
         dropped: rows of such schemas.
     """
@@ -98,6 +106,8 @@ class State:
         self.tables: dict[str, str] = {}
         self.thresholds = Thresholds(self.fleet)
         self.baselines = Baselines(self.fleet)
+        self.facts = Known()
+        self.windows: list[Window] = []
         self.unknown_schemas: set[int] = set()
         self.now = 0.0
         self.dropped = 0
@@ -121,6 +131,8 @@ class State:
             self.engine.load(self.rules)
         elif record.kind == RecordKind.TABLES:
             self._take_tables(msgspec.json.decode(record.body, type=dict[str, str]))
+        elif record.kind == RecordKind.FACTS:
+            self.facts.take(msgspec.json.decode(record.body, type=Facts))
         elif record.kind == RecordKind.START:
             self.presence.started(record.received)
         return []
@@ -147,6 +159,7 @@ class State:
         if kind == Kind.GOODBYE:
             goodbye = decode(body[frame.start :], Goodbye)
             self.presence.goodbye(device, record.received, goodbye.reason, goodbye.ttl)
+            self._maintain(device, goodbye, record.received)
             return
         if alive(frame.epoch):
             self.presence.heard(device, record.received)
@@ -159,6 +172,16 @@ class State:
         elif kind == Kind.EVENT:
             event = decode_event(body[frame.start :])
             self.events.count(device, (event.type, event.source, event.level))
+
+    def _maintain(self, device: int, goodbye: Goodbye, now: float) -> None:
+        """Note the maintenance window that an update or a restart is: what it stops is no fault."""
+        seconds = min(goodbye.ttl, LONGEST_MAINTENANCE)
+        if goodbye.reason not in MAINTAINS or seconds <= 0:
+            return
+        labels = self.devices[device]
+        customer, site, name = labels.get("customer", ""), labels.get("site", ""), device_of(labels)
+        window = Window(0, customer, now, seconds, site, name, owner=GOODBYE, comment=goodbye.reason, created_at=now)
+        self.windows.append(window)
 
     def _rows(self, record: Record, frame: wire.Frame) -> None:
         samples = samples_of(record, frame)
@@ -238,6 +261,7 @@ class State:
         labels = self.devices.pop(device, None)
         if labels is None:
             return []
+        self.facts.forget(device)
         self.presence.remove(device)
         self.events.forget(device)
         self.fleet.remove_device(device)
@@ -289,6 +313,7 @@ class State:
             tables=self.tables,
             thresholds=self.thresholds.dump(),
             baselines=self.baselines.dump(),
+            facts=self.facts.all(),
         )
         data = msgspec.msgpack.encode(snapshot)
         return zlib.crc32(data).to_bytes(4, "little") + data
@@ -320,6 +345,7 @@ class State:
         self.events.restore(snapshot.events)
         self.parts = snapshot.parts
         self.merged = snapshot.merged
+        self.facts.take(snapshot.facts)
         self._own = {device: self._own_layout(device) for device in self.devices}
 
 

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.errors import LogError
+from collector.facts import Facts, differences
 from collector.ingest.port import Done
 from collector.ingest.senders import Senders
 from collector.ingest.workers import POLL_SECONDS, Workers
@@ -56,6 +57,7 @@ class Spine:
         self._reloading = asyncio.Lock()
         self._version = 0
         self._seen: int | None = None  # the register's fingerprint when it was read last
+        self._facts: Facts | None = None  # what the log was told, None: not since the start
         self._last_tick = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -100,6 +102,19 @@ class Spine:
             if self._workers is not None and self._version != self._senders.version:
                 self._version = self._senders.version
                 await self._workers.refresh()
+            await self._tell_facts()
+
+    async def _tell_facts(self) -> None:
+        """Put into the log what the register knows around devices, where that has changed."""
+        devices, sites = await asyncio.to_thread(self._register.facts)
+
+        def done(error: LogError | None) -> None:
+            if error is not None:
+                self._facts = self._seen = None  # all of it is told again
+
+        for change in differences(self._facts, devices, sites):
+            self._write(RecordKind.FACTS, msgspec.json.encode(change), done=done)
+        self._facts = Facts({**devices}, sites)
 
     def _announce(self, device: int, labels: dict[str, str] | None) -> asyncio.Future[None]:
         written = asyncio.get_running_loop().create_future()

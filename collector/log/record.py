@@ -28,6 +28,7 @@ class RecordKind(IntEnum):
     DEVICE = 3  # JSON: the target labels of `device`; null when it was retired
     RULES = 4  # JSON: file name → text of the rule files that hold from here on
     START = 5  # empty: the collector began to listen
+    FACTS = 8  # JSON: what the register knows around devices and sites, as `collector.facts.Facts`
     TABLES = 7  # JSON: "thresholds" and "baselines" → text of those files, which hold from here on
 
 
