@@ -117,7 +117,9 @@ class Presence:
             return
         for row in np.flatnonzero(wanted).tolist():
             self._told[row], self._state[row] = now, state[row]
-            yield int(self._ids[row]), np.array([[float(up[row]), self._seen[row], float(excused[row])]])
+            # Of what was never heard nothing is known: it is no fault that it is not there yet.
+            known = (float(up[row]), self._seen[row]) if self._seen[row] else (np.nan, np.nan)
+            yield int(self._ids[row]), np.array([[*known, float(excused[row])]])
 
     def _up(self, now: float) -> NDArray[np.bool_]:
         silence: NDArray[np.bool_] = now - self._since <= np.maximum(INTERVALS * self._interval, LEAST_SILENCE)

@@ -73,6 +73,7 @@ class Correlation:
             moved = self._bind()
             if not self._gather() and not moved:
                 break
+        self._take_over()
         self._end_made()
         self._let_go()
         self._give_verdicts()
@@ -132,6 +133,17 @@ class Correlation:
             news |= {"hold": Hold.AFTER_PARENT, "hold_until": self.now + self.policy.aftermath}
         self._place(case, Decision(Action.SUPPRESS, bond.reason), self.now, news, _because(bond))
         return True
+
+    def _take_over(self) -> None:
+        """Put what ended in this very batch under what its rule says takes it over, such as a full disk."""
+        for number in sorted(self._fresh):
+            mark = self._scene.marks[number]
+            if mark.state is not State.RESOLVED or mark.parent is not None or mark.placed or not mark.depends:
+                continue
+            bond, case = self._scene.above(mark), self._case(number)
+            if bond is not None and bond.reason is Reason.DEPENDS_ON and case is not None:
+                news = {"parent": bond.parent.id}
+                self._place(case, Decision(Action.SUPPRESS, bond.reason), self.now, news, _because(bond))
 
     # Faults of many devices at once.
 
@@ -199,7 +211,8 @@ class Correlation:
             if incident is None or incident.state is not State.SUPPRESSED or incident.parent is None:
                 continue
             if incident.hold is Hold.PARENT and incident.parent in over:
-                grace = self.policy.dependent_grace if incident.annotations.get(DEPENDS_ON) else self.policy.grace
+                lingers = incident.kind is not Kind.UNREACHABLE and bool(incident.annotations.get(DEPENDS_ON))
+                grace = self.policy.dependent_grace if lingers else self.policy.grace
                 news = {"hold": Hold.AFTER_PARENT, "hold_until": self.now + grace}
                 decision = Decision(Action.SUPPRESS, Reason.PARENT_OVER, quiet=True)
                 self._place(case, decision, self.now, news)

@@ -46,6 +46,7 @@ _NAMES: Final = (
     (Kind.UNREACHABLE, re.compile(f"(?:[A-Z][A-Za-z]*)?{_DEVICES}{_GONE}|(?:Ping|Icmp|ICMP)(?:Failed|Fails|Timeout)")),
     (Kind.COMING, re.compile(f".*{_SOON}[A-Za-z0-9]*")),
 )
+_WHOLE: Final = 0.8  # of a site's devices: everybody there is hit
 _MADE: Final = frozenset({Kind.GROUP, Kind.RACK})
 _PORT_LABELS: Final = ("ifName", "port", "interface", "ifDescr", "ifAlias", "ifIndex", "device")
 _TARGET_LABELS: Final = (
@@ -169,7 +170,7 @@ def _people(devices: list[Device], topology: Topology) -> int:
     known = max(sum(device.users for device in devices), sum(device.klass == "desktop" for device in devices))
     sites = {(device.customer, device.site) for device in devices}
     most = sum(topology.site(*site).people for site in sites)
-    if most and all(len(devices) >= len(topology.at(*site)) for site in sites):
+    if most and all(len(devices) >= _WHOLE * len(topology.at(*site)) for site in sites):
         return most
     return min(known, most) if most else known
 
