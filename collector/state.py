@@ -5,6 +5,7 @@ It reads no clock and no database: time comes as TICK records, the register as D
 
 from __future__ import annotations
 
+import logging
 import zlib
 from pathlib import Path
 from typing import TypeAlias
@@ -28,7 +29,7 @@ from collector.rows import frame_of, is_absent, samples_of
 from rules.alerts import Transition
 from rules.baseline import Baselines
 from rules.engine import Engine
-from rules.errors import RuleError
+from rules.errors import RuleError, TableError
 from rules.fleet import Fleet
 from rules.layouts import Layout
 from rules.promql import Query
@@ -38,6 +39,8 @@ from ticketing.maintenance import GOODBYE, Window
 
 Labels: TypeAlias = dict[str, str]
 Series: TypeAlias = list[tuple[str, Labels]]
+
+_LOG = logging.getLogger(__name__)
 
 DEFAULT_INTERVAL = 10.0
 MAINTAINS = frozenset({"update", "restart"})  # the goodbyes that are maintenance
@@ -141,7 +144,10 @@ class State:
         """Let tables hold; one that did not change goes on undisturbed."""
         for name, table in (("thresholds", self.thresholds), ("baselines", self.baselines)):
             if texts.get(name, "") != self.tables.get(name, ""):
-                table.load(texts.get(name, ""), name)
+                try:
+                    table.load(texts.get(name, ""), name)
+                except TableError as error:  # written by a version that knew more; the old one goes on
+                    _LOG.error("%s not loaded: %s", name, error)
         self.tables = texts
 
     def _frame(self, record: Record) -> None:

@@ -147,6 +147,15 @@ def test_tables_that_did_not_change_go_on_undisturbed(log: Log) -> None:
     assert log.thresholds(START + 1) == {"a": 60}
 
 
+def test_a_table_that_this_version_does_not_know_leaves_the_old_one(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    log.tables(START)
+    log.device(1, "a")
+    log.tables(START, "thresholds: {cpu: [{value: 5, planet: mars}]}")
+    log.put(RecordKind.TICK, START)
+    assert log.thresholds(START) == {"a": 50}
+    assert "unknown key 'planet'" in caplog.text
+
+
 def test_a_great_fleet_is_gone_through_some_at_a_time(log: Log) -> None:
     for number in range(1, 1201):
         log.device(number, f"d{number}")
