@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from agent import wire
 from collector.snmp import index, oid
 from collector.snmp.compiled import UPTIME, Compiled
+from collector.snmp.computing import Compute, bit, computed
 from collector.snmp.errors import SnmpError
 from collector.snmp.pdu import Value
 from collector.snmp.profile import Metric, Table, Where
-from collector.snmp.text import number, text
+from collector.snmp.text import text
 
 Floats: TypeAlias = NDArray[np.float64]
-Compute: TypeAlias = Callable[[Sequence[Value]], float]
 
 PART_SERIES: Final = 4_000
 PART_BYTES: Final = 900_000
@@ -262,67 +262,15 @@ def _limit(oids: Mapping[str, bytes], rows: _Rows, table: Table, metric: Metric,
 def _made(metric: Metric, labels: dict[str, str], at: list[int], rows: _Rows, exponent: float) -> list[_Series]:
     if metric.bits is not None:
         return [
-            _Series(metric.metric, labels | {metric.bit: name}, metric, at[0], _bit(at[0], position))
+            _Series(metric.metric, labels | {metric.bit: name}, metric, at[0], bit(at[0], position))
             for position, name in enumerate(metric.bits)
         ]
-    compute = _computed(metric, at, metric.scale * exponent)
+    compute = computed(metric, at, metric.scale * exponent)
     if not metric.metric.endswith("_info") and isinstance(rows.values[at[0]], bytes) and not metric.text:
         return []  # a string where a number belongs
     if metric.absent and rows.values[at[0]] in metric.absent and metric.map is not None:
         return []  # a slot that is empty
     return [_Series(metric.metric, labels, metric, at[0], compute, metric.scale * exponent)]
-
-
-def _bit(at: int, position: int) -> Compute:
-    def compute(values: Sequence[Value]) -> float:
-        value = values[at]
-        if not isinstance(value, bytes):
-            return math.nan
-        byte = position >> 3
-        return float(byte < len(value) and value[byte] >> (7 - (position & 7)) & 1)
-
-    return compute
-
-
-def _computed(metric: Metric, at: list[int], scale: float) -> Compute | None:
-    """Return how a value is made that is more than a number times its scale."""
-    first = at[0]
-    absent = frozenset(metric.absent)
-    if metric.metric.endswith("_info"):
-        return lambda _: 1.0
-    if metric.map is not None:
-        mapped, other = metric.map, math.nan if metric.other is None else metric.other
-        return lambda values: mapped.get(_int(values[first]), other)
-    if metric.of is not None or metric.plus is not None:
-        return _share(metric, at)
-    if metric.text:
-        return lambda values: number(values[first]) * scale
-    if absent:
-        return lambda values: math.nan if _int(values[first]) in absent else _float(values[first]) * scale
-    return None
-
-
-def _share(metric: Metric, at: list[int]) -> Compute:
-    first, second = at[0], at[1]
-    summed, complement = metric.plus is not None, metric.complement
-    read = number if metric.text else _float
-
-    def compute(values: Sequence[Value]) -> float:
-        part, whole = read(values[first]), read(values[second])
-        whole += part if summed else 0.0
-        if not whole > 0 or not part >= 0:
-            return math.nan
-        return 1 - part / whole if complement else part / whole
-
-    return compute
-
-
-def _float(value: Value) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
-def _int(value: Value) -> int:
-    return value if isinstance(value, int) else -(2**31)
 
 
 def _distinct(found: list[_Series]) -> dict[str, _Series]:
