@@ -6,10 +6,11 @@ rows as JSON; each is one round trip. Values are plain: None, bool, int, float, 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -45,7 +46,7 @@ def insert(connection: Connection, table: Table, columns: Sequence[str], rows: R
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        _run_many(connection, sqlite.insert(table).values(_marks(columns)), columns, rows)
+        _run_many(connection, _insertion(table, tuple(columns)), rows)
         return
     names = ", ".join(f'"{name}"' for name in columns)
     cursor = connection.connection.cursor()
@@ -63,10 +64,8 @@ def change(connection: Connection, table: Table, columns: Sequence[str], rows: R
         return 0
     names = columns[1:]
     if connection.dialect.name == "sqlite":
-        same = (table.c.id == bindparam("_id")) & (table.c.version == bindparam("_version"))
-        statement = update(table).where(same).values(_marks(names))
         values = [(*row[1:], row[0], version) for row, version in zip(rows, versions, strict=True)]
-        return _run_many(connection, statement, [*names, "_id", "_version"], values)
+        return _run_many(connection, _alteration(table, tuple(names)), values)
     kinds = [table.c[name].type for name in columns]
     new = _records(
         [*columns, _WAS], [*kinds, Integer()], [(*row, was) for row, was in zip(rows, versions, strict=True)]
@@ -82,9 +81,7 @@ def upsert(connection: Connection, table: Table, columns: Sequence[str], rows: R
     key = [column.name for column in table.primary_key]
     changed = [name for name in columns if name not in key]
     if connection.dialect.name == "sqlite":
-        added = sqlite.insert(table).values(_marks(columns))
-        changes = {name: added.excluded[name] for name in changed}
-        _run_many(connection, added.on_conflict_do_update(index_elements=key, set_=changes), columns, rows)
+        _run_many(connection, _placement(table, tuple(columns)), rows)
         return
     new = _records(columns, [table.c[name].type for name in columns], rows)
     placed = postgresql.insert(table).from_select(list(columns), select(*(new.c[name] for name in columns)))
@@ -120,13 +117,43 @@ def lock_timeline(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_TIMELINE_LOCK)))
 
 
-def _run_many(connection: Connection, statement: Insert | Update, columns: Sequence[str], rows: Rows) -> int:
+class _Prepared(NamedTuple):
+    """A statement as SQLite's driver takes it, and which of the given values goes to each of its marks."""
+
+    text: str
+    order: tuple[int, ...]
+
+
+def _run_many(connection: Connection, prepared: _Prepared, rows: Rows) -> int:
     """Run a statement of SQLite once for each row, past SQLAlchemy's handling of each single value."""
-    compiled = statement.compile(dialect=connection.dialect)
-    order = [columns.index(name) for name in compiled.positiontup or ()]
-    if order != list(range(len(columns))):
-        rows = list(map(itemgetter(*order), rows))
-    return connection.exec_driver_sql(str(compiled), list(rows)).rowcount
+    if prepared.order != tuple(range(len(prepared.order))):
+        rows = list(map(itemgetter(*prepared.order), rows))
+    return connection.exec_driver_sql(prepared.text, list(rows)).rowcount
+
+
+# Each is compiled once: a batch runs them for every customer that it concerns.
+@functools.cache
+def _insertion(table: Table, columns: tuple[str, ...]) -> _Prepared:
+    return _prepared(sqlite.insert(table).values(_marks(columns)), columns)
+
+
+@functools.cache
+def _alteration(table: Table, columns: tuple[str, ...]) -> _Prepared:
+    same = (table.c.id == bindparam("_id")) & (table.c.version == bindparam("_version"))
+    return _prepared(update(table).where(same).values(_marks(columns)), (*columns, "_id", "_version"))
+
+
+@functools.cache
+def _placement(table: Table, columns: tuple[str, ...]) -> _Prepared:
+    key = [column.name for column in table.primary_key]
+    added = sqlite.insert(table).values(_marks(columns))
+    changes = {name: added.excluded[name] for name in columns if name not in key}
+    return _prepared(added.on_conflict_do_update(index_elements=key, set_=changes), columns)
+
+
+def _prepared(statement: Insert | Update, columns: tuple[str, ...]) -> _Prepared:
+    compiled = statement.compile(dialect=sqlite.dialect())
+    return _Prepared(str(compiled), tuple(columns.index(name) for name in compiled.positiontup or ()))
 
 
 def _marks(columns: Sequence[str]) -> dict[str, Any]:
