@@ -43,7 +43,7 @@ def redact(text: str, limit: int = MAX_TEXT) -> str:
             shown, hide_next = _word(word)
             out.append(shown)
         named = _is_secret_name(word)
-    return " ".join(out)
+    return " ".join(out)[:limit]  # what stands for a word may be longer than the word
 
 
 def _word(word: str) -> tuple[str, bool]:

@@ -99,9 +99,15 @@ def _described(host: Host, major: str, minor: str, device: str) -> Iterator[tupl
     key = "disk." + path
     known = host.memory.get(key)
     if not isinstance(known, tuple) or known[:2] != (written, device):
-        known = (written, device, list(_info(_udev(path) if written else {}, device, major, minor)))
+        udev = _udev(path) if written else {}
+        if not host.allows("serials"):
+            udev = {key: value for key, value in udev.items() if key not in PRIVATE}
+        known = (written, device, list(_info(udev, device, major, minor)))
         host.memory[key] = known
     yield from known[2]
+
+
+PRIVATE = ("ID_SERIAL_SHORT", "ID_SERIAL", "ID_WWN", "ID_PATH")  # the path of an iSCSI disk names it
 
 
 def _udev(path: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ DMI = (
     "board_version chassis_asset_tag chassis_serial chassis_vendor chassis_version product_family product_name "
     "product_serial product_sku product_uuid product_version sys_vendor"
 ).split()
+PRIVATE = ("serial", "uuid", "asset_tag")
 EDAC = (("ce", "correctable"), ("ue", "uncorrectable"))
 
 
@@ -83,13 +84,16 @@ def _nvme(host: Host) -> Iterator[tuple[str, float]]:
     for device in _names(folder):
         files = {"firmware_revision": "firmware_rev", "model": "model", "serial": "serial", "state": "state"}
         texts = {label: read_attribute(f"{folder}/{device}/{file}") or "" for label, file in files.items()}
+        if not host.allows("serials"):
+            texts["serial"] = ""
         yield "node_nvme_info" + labels(device=device, **texts), 1.0
 
 
 def _dmi(host: Host) -> Iterator[tuple[str, float]]:
     known = host.memory.get("hardware.dmi")
     if not isinstance(known, str):  # it is the same until the next boot
-        texts = {file: read_attribute(f"{host.sys}/class/dmi/id/{file}") for file in DMI}
+        files = DMI if host.allows("serials") else [file for file in DMI if not file.endswith(PRIVATE)]
+        texts = {file: read_attribute(f"{host.sys}/class/dmi/id/{file}") for file in files}
         told = {file.replace("sys_vendor", "system_vendor"): text for file, text in texts.items() if text is not None}
         known = labels(**told) if told else ""
         host.memory["hardware.dmi"] = known

@@ -49,6 +49,10 @@ class Host:
         self.options: Mapping[str, str] = options if options is not None else {}
         self.memory: dict[str, object] = {}
 
+    def allows(self, part: str) -> bool:
+        """Whether the customer's policy lets a part of the inventory be told, in labels too."""
+        return self.options.get("privacy." + part, "on") == "on"
+
     def read_proc(self, name: str) -> str:
         """Return a file of /proc as text.
 

@@ -94,7 +94,9 @@ def _state(host: Host, folder: str, device: str) -> Iterator[tuple[str, float]]:
     known = host.memory.get(key)
     if not isinstance(known, tuple) or known[0] <= 1:
         settled = list(_numbers(folder, SETTLED, label))
-        texts = {name: read_attribute(folder + name) or "" for name in ("address", "broadcast", "ifalias")}
+        names = ("address", "broadcast", "ifalias")
+        told = host.allows("addresses")
+        texts = {name: read_attribute(folder + name) or "" if told else "" for name in names}
         known = (SETTLED_READINGS + 1, settled, texts)
     host.memory[key] = (known[0] - 1, *known[1:])
     yield from known[1]

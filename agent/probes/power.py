@@ -62,5 +62,7 @@ def power(host: Host) -> Iterator[tuple[str, float]]:
             text = read_attribute(f"{folder}/{supply}/{file}")
             if text and text.lstrip("-").isdigit():
                 yield f"node_power_supply_{name or file}{label}", int(text) / divisor
+        if not host.allows("serials"):
+            present.discard("serial_number")
         texts = {file: read_attribute(f"{folder}/{supply}/{file}") or "" for file in TEXTS if file in present}
         yield "node_power_supply_info" + labels(power_supply=supply, **texts), 1.0

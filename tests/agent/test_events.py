@@ -162,3 +162,4 @@ def test_control_characters_and_long_lines() -> None:
     assert clean("a\x00b\x1b[31mc\u202e\nd\ud800") == "a b [31mc  d"
     assert len(redact("x" * 1_000_000)) == MAX_TEXT
     assert len(redact("a " * 1_000_000)) <= MAX_TEXT
+    assert len(redact("a@b.cc " * 1_000)) == MAX_TEXT

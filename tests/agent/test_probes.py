@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -153,6 +154,20 @@ def test_which_mounts_are_left_out_can_be_chosen(tmp_path: Path) -> None:
     assert mounted(machine(tmp_path)) == {"/", "/srv/with space", "/gone", "/var/lib/docker"}
     options = {"filesystem.exclude_mounts": "/srv, /var/lib/", "filesystem.exclude_types": "proc, nfs4"}
     assert mounted(machine(tmp_path, options)) == {"/", "/run", "/media/usb", "/data"}
+
+
+@pytest.mark.parametrize("part", ["serials", "addresses"])
+def test_what_the_policy_keeps_here_is_in_no_label(tmp_path: Path, part: str) -> None:
+    unpack("server", tmp_path)
+    open_text = " ".join(series for name in FOUND.keys() - {*LIVE} for series in read(name, machine(tmp_path)))
+    private = {"serials": ("2BADC0DE",), "addresses": ("01:01:01:01:01:01",)}[part]
+    kept = machine(tmp_path, {"privacy." + part: "off"})
+    closed = " ".join(series for name in FOUND.keys() - {*LIVE} for series in read(name, kept))
+    for secret in private:
+        assert secret in open_text
+        assert secret not in closed
+    if part == "serials":
+        assert not re.search(r'serial[a-z_]*="[^"]', closed)
 
 
 def test_proc_1_may_be_hidden(server: Host) -> None:
