@@ -43,6 +43,7 @@ Series: TypeAlias = list[tuple[str, Labels]]
 _LOG = logging.getLogger(__name__)
 
 DEFAULT_INTERVAL = 10.0
+AWAY_SECONDS = 3.0  # between ticks, which come every second: the collector itself was away
 MAINTAINS = frozenset({"update", "restart"})  # the goodbyes that are maintenance
 LONGEST_MAINTENANCE = 1800.0  # seconds that a goodbye holds back tickets at most
 POLLED = "snmp"  # the job of devices that have no agent
@@ -280,6 +281,8 @@ class State:
         return self.engine.forget({"instance": labels["instance"]}, now, "the device was retired")
 
     def _tick(self, now: float) -> list[Transition]:
+        if now - self.now > AWAY_SECONDS:  # stopped, asleep, or its clock was set: nobody could have been heard
+            self.presence.started(now)
         self.now = now
         self._write_presence(now)
         self._write_events(now)
