@@ -86,14 +86,15 @@ def _take(state: State, found: Singles, order: Indices, others: set[int]) -> NDA
     whole = (unusual[ends - 1] == unusual[starts]).tolist()
     lasts = ends - 1
     taken = np.zeros(len(order), np.bool_)
-    rows = SteadyRows(state.fleet)
+    rows = SteadyRows(state.fleet, found)
     heard: list[int] = []
     each = zip(
         whole, devices[starts].tolist(), schemas[starts].tolist(), columns[starts].tolist(), epochs[starts].tolist(),
         seqs[starts].tolist(), seqs[lasts].tolist(), times[starts].tolist(), times[lasts].tolist(),
-        starts.tolist(), ends.tolist(), strict=True,
+        found.at[order[lasts]].tolist(), found.times[order[starts]].tolist(), starts.tolist(), ends.tolist(),
+        strict=True,
     )  # fmt: skip
-    for well, device, schema, width, epoch, seq, newest, time, latest, start, end in each:
+    for well, device, schema, width, epoch, seq, newest, time, latest, at, first, start, end in each:
         if not well or device in others or not seq or not_an_agents(epoch):
             continue
         marks = state.marks.get(device)
@@ -102,7 +103,7 @@ def _take(state: State, found: Singles, order: Indices, others: set[int]) -> NDA
             continue
         marks[epoch] = newest
         heard.append(device)
-        rows.add(layout, found, order[start:end], latest)
+        rows.add(layout, order[start:end], at, first, latest)
         taken[start:end] = True
     rows.write()
     state.presence.heard_all(heard, found.received[order[lasts[taken[starts]]]])

@@ -29,8 +29,10 @@ class SteadyRows:
     The effect is that of `Fleet.append` for each of them. No source may be added twice before `write`.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, found: Found) -> None:
         self._fleet = fleet
+        self._found = found
+        self._floats = found.floats
         self._slots: list[Slots] = []
         self._values: list[Values] = []
         self._times: list[float] = []
@@ -42,29 +44,29 @@ class SteadyRows:
         source = layout.source
         return layout is source.layout and time > source.last and columns == len(layout.slots)
 
-    def add(self, layout: Layout, found: Found, rows: NDArray[np.intp], latest: float) -> None:
-        """Add rows of one source, in the order of their times; `latest` is the time of the last, in ms."""
-        fleet, width = self._fleet, len(layout.slots)
-        at = int(found.at[rows[-1]])
+    def add(self, layout: Layout, rows: NDArray[np.intp], at: int, first: float, latest: float) -> None:
+        """Add rows of one source, in the order of their times: of the first (in seconds) to the last (in ms), whose
+        values are at `at`.
+        """
+        width = len(layout.slots)
         layout.source.last = latest
         self._slots.append(layout.slots)
-        self._values.append(found.floats[at : at + width])
+        self._values.append(self._floats[at : at + width])
         self._times.append(latest)
         self._widths.append(width)
         if layout.columns is not None:
-            self._note(layout, layout.columns, found, rows)
-        first = float(found.times[rows[0]])
-        if first < fleet.dirty:
-            fleet.dirty = first
-        fleet.touch(layout)
+            self._note(layout, layout.columns, rows)
+        if first < self._fleet.dirty:
+            self._fleet.dirty = first
+        self._fleet.touch(layout)
 
-    def _note(self, layout: Layout, columns: NDArray[np.intp], found: Found, rows: NDArray[np.intp]) -> None:
+    def _note(self, layout: Layout, columns: NDArray[np.intp], rows: NDArray[np.intp]) -> None:
         """Let the windows have what they keep of the rows."""
-        kept = found.floats[found.at[rows][:, None] + columns]
-        missing = is_stale(kept) if self._fleet.keep_nan else np.isnan(kept)
-        if missing.any():
-            kept[missing] = STALE
-        self._fleet.windows.note(layout, found.times[rows], kept)
+        kept = self._floats[self._found.at[rows][:, None] + columns]
+        least = np.minimum.reduce(kept, axis=None)
+        if least != least:  # a NaN is in it, perhaps a value
+            kept[is_stale(kept) if self._fleet.keep_nan else np.isnan(kept)] = STALE
+        self._fleet.windows.note(layout, self._found.times[rows], kept)
 
     def write(self) -> None:
         """Write all that was added."""
