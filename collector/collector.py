@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector import pki
 from collector.config import Config, address, is_loopback
 from collector.database import open_database
+from collector.discovery.candidates import Candidates
 from collector.discovery.service import MapService
 from collector.errors import StartError
 from collector.events.keeper import EventKeeper
@@ -277,6 +278,7 @@ class Collector:
             self.snmp.poller,
             self.snmp.channel,
             self.register,
+            Candidates(self.engine),
             observer,
             clock=self.clock,
         )

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from collector.cli.context import Context, show_json, show_table, when
+from collector.discovery.candidates import Candidates
 from collector.errors import RegisterError
 from collector.register import OWN, Device, book
 from collector.register.sites import slug
@@ -119,6 +120,40 @@ def show_map(context: Context, customer: str | None, as_json: bool) -> None:
         how = f"  {parent.port} ({parent.how}: {parent.evidence})" if parent and depth else ""
         click.echo(f"{'  ' * depth}{name}{how}")
         waiting += [(child, depth + 1) for child in reversed(children.get(name, []))]
+
+
+@devices.group(invoke_without_command=True)
+@click.pass_context
+def candidates(click_context: click.Context) -> None:
+    """Show the machines that were seen on a site's networks and are not in the register."""
+    if click_context.invoked_subcommand:
+        return
+    found = Candidates(click_context.obj.database).all()
+    rows = ((c.id, c.state, f"{c.site}.{c.customer}", c.address, c.mac, c.where, when(c.last_seen)) for c in found)
+    show_table(("ID", "STATE", "SITE", "ADDRESS", "MAC", "WHERE", "LAST SEEN"), rows)
+
+
+@candidates.command()
+@click.argument("number", type=int)
+@click.argument("name")
+@click.option("--class", "kind", type=click.Choice(book.CLASSES), default="network", show_default=True)
+@click.pass_obj
+def approve(context: Context, number: int, name: str, kind: str) -> None:
+    """Put a candidate into the register under NAME; it is polled at its address."""
+    found = Candidates(context.database).decide(number, "approved")
+    instance = f"{slug(name)}.{found.site}.{found.customer}"
+    text = msgspec.json.encode({"devices": {instance: {"class": kind, "address": found.address}}}).decode()
+    context.register.take_over(book.load(text, "the options"), time.time())
+    click.echo(instance)
+
+
+@candidates.command()
+@click.argument("number", type=int)
+@click.argument("decision", type=click.Choice(["denied", "ignored", "new"]))
+@click.pass_obj
+def mark(context: Context, number: int, decision: str) -> None:
+    """Mark a candidate as denied (it does not belong there) or ignored, or as new again."""
+    Candidates(context.database).decide(number, decision)
 
 
 @devices.command("set-parent")

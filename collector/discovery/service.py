@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agent import wire
 from collector.discovery import tables
+from collector.discovery.candidates import Candidates, inside
 from collector.discovery.tables import Tables
 from collector.discovery.tree import Link, Node, kinds, parents
 from collector.errors import RegisterError
@@ -37,6 +38,7 @@ class MapService:
         poller: Poller,
         channel: Channel,
         register: Register,
+        candidates: Candidates,
         observer: Observer,
         *,
         clock: Callable[[], float],
@@ -47,6 +49,7 @@ class MapService:
         self._poller = poller
         self._channel = channel
         self._register = register
+        self._candidates = candidates
         self._observer = observer
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
@@ -97,6 +100,24 @@ class MapService:
             for number, before in (await asyncio.to_thread(self._store, links)).items():
                 self._moved(nodes, number, before, links[number])
             self._tell(nodes, links)
+        await self._strangers(sites)
+
+    async def _strangers(self, sites: dict[tuple[str, str], dict[int, Node]]) -> None:
+        """Report machines of ARP tables that are on a network of their site and not in the register, each once."""
+        networks = await asyncio.to_thread(self._register.networks)
+        for (customer, site), allowed in networks.items():
+            nodes = sites.get((customer, site), {})
+            listed = {node.address for node in nodes.values()}
+            own = {hardware for node in nodes.values() if node.tables for hardware in node.tables.macs}
+            for number, node in nodes.items():
+                for address, hardware in node.tables.arp.items() if node.tables else ():
+                    if address in listed or hardware in own or not inside(address, allowed):
+                        continue
+                    port = next((port for one in nodes.values() if (port := _port(one, hardware))), node.name)
+                    now = self._clock()
+                    if await asyncio.to_thread(self._candidates.seen, customer, site, hardware, address, port, now):
+                        words = f"{address} ({hardware}) on {port} is not in the register"
+                        self._observer.event(number, "security", "map", "warning", words, {"address": address})
 
     async def _read(self, device: SnmpDevice) -> Tables | None:
         speaker = device.speaker
@@ -152,3 +173,8 @@ class MapService:
                 self._observer.rows(
                     number, PORTS, [(*schema(*series), np.ones(len(series)))], at=self._clock(), heard=False
                 )
+
+
+def _port(node: Node, hardware: str) -> str:
+    port = node.tables.learned.get(hardware, "") if node.tables else ""
+    return f"{node.name} {port}" if port else ""

@@ -7,6 +7,7 @@ import pytest
 from collector.collector import Collector
 from collector.config import Agents, Config, Map, Reach, Snmp, Web
 from collector.discovery import tables
+from collector.discovery.candidates import Candidates
 from collector.discovery.tables import Neighbour, Tables
 from collector.discovery.tree import Node, kinds, parents
 from collector.register import book
@@ -16,6 +17,7 @@ from tests.collector.snmp.helpers import run
 from tests.collector.snmp.test_service import current, until
 
 MOVED = 'watchdesk_events_total{type="hotplug",source="map",level="info"'
+STRANGER = 'watchdesk_events_total{type="security",source="map",level="warning"'
 LLDP = "1.0.8802.1.1.2.1"
 
 
@@ -138,11 +140,12 @@ def test_the_register_learns_it(tmp_path: Path, moved: bool) -> None:
     async def work() -> None:
         made = Collector(tmp_path, config)
         core = CORE | {"1.3.6.1.2.1.4.22.1.2.1.127.0.0.9": octets(mac(50))}
+        core |= {f"1.3.6.1.2.1.4.22.1.2.1.{ip}": octets(mac(77)) for ip in ("127.0.0.77", "10.9.9.9")}
         async with device(core) as one, device(ACCESS, host="127.0.0.2") as other:
             await made.start()
             try:
                 made.snmp.vault.add("c", "acme", "", "2c", b"public", now=1.0)
-                text = "devices:\n"
+                text = "sites: {hq.acme: {networks: [127.0.0.0/24]}}\ndevices:\n"
                 for name, peer, role in (("core", one, "core"), ("access-1", other, "")):
                     host, port = peer.address
                     where = f"address: {host}, polling: {{port: {port}}}"
@@ -152,6 +155,10 @@ def test_the_register_learns_it(tmp_path: Path, moved: bool) -> None:
                 for name in ("core.hq.acme", "access-1.hq.acme"):
                     await until(lambda name=name: current(made, name).get("up") == 1)  # type: ignore[misc]
                 await made.map.refresh()
+                await made.map.refresh()
+                (one_only,) = Candidates(made.engine).all()
+                assert (one_only.address, one_only.mac, one_only.state) == ("127.0.0.77", mac(77), "new")
+                await until(lambda: current(made, "core.hq.acme").get(STRANGER) == 1)
                 if moved:
                     other.change(switch(2, 4, {4: (1, "core", "Gi0/1")}, {50: 1, 52: 4}))
                     await made.map.refresh()
