@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,7 @@ def booted(folder: Path, units: Mapping[str, str]) -> Iterator[Path]:
     for name in ("root", "shared"):
         (folder / name).mkdir()
     places = [folder / "root", folder / "etc", ROOT, folder / "shared"]
+    groups = control_groups()
     log = (folder / "boot.log").open("w")
     outer = subprocess.Popen(
         ["unshare", "-pfmuiC", "--propagation", "private", "bash", "-c", BOOT, "boot", *places],
@@ -92,6 +93,21 @@ def booted(folder: Path, units: Mapping[str, str]) -> Iterator[Path]:
         outer.kill()
         outer.wait(10)
         log.close()
+        until = time.monotonic() + 10
+        while (left := control_groups() - groups) and time.monotonic() < until:  # until the last process has ended
+            for group in sorted(left, reverse=True):  # what is below a group comes before it
+                with suppress(OSError):
+                    group.rmdir()
+            time.sleep(0.02)
+
+
+def control_groups() -> set[Path]:
+    """Return the control groups below our own, in which the systemd makes its own."""
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    paths = {kind: path.lstrip("/") for _, kind, path in lines}
+    tree = Path("/sys/fs/cgroup/systemd") if "name=systemd" in paths else Path("/sys/fs/cgroup")
+    own = tree / paths.get("name=systemd", paths.get("", ""))
+    return {Path(folder) for folder, _, _ in os.walk(own)}
 
 
 def inside(root: Path, *words: str | Path) -> list[str]:
