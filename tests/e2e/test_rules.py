@@ -49,6 +49,9 @@ def test_explain_thresholds_check_and_backtest_on_a_running_collector(desk: Desk
     eventually(lambda: "watchdesk_tables_last_reload_successful 0.0" in desk.scrape("/metrics"))
     assert "watchdesk_threshold{" in desk.scrape("/metrics/fleet")
 
+    (desk.data / "thresholds.yml").unlink()
+    eventually(lambda: "watchdesk_tables_last_reload_successful 1.0" in desk.scrape("/metrics"))
+
     # What nobody knows is said.
     for words, sentence in (
         (("MemoryLow", "--device", "nobody"), "There is no device 'nobody' in the register."),
