@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ from tests.bench.figure import Figure
 from tests.e2e.desk import Desk
 
 CONNECTIONS = 1_000
+CONNECTING = 64  # at once: each waits for its first push to be durable
 COLUMNS = 100
 SECONDS = 8.0
 FLEET = 10_000
@@ -101,8 +103,9 @@ def started(folder: Path, devices: int, *, tls: bool, packs: bool = False) -> tu
 def _connected(desk: Desk, tokens: list[str], columns: int, *, tls: bool, packed: bool = False) -> list[load.Client]:
     fleet = load.clients(tokens, columns, packed=packed)
     context = load.trusting(desk.data, tls=tls)
-    for client in fleet:
-        client.connect(desk.port + 1, context)
+    with ThreadPoolExecutor(CONNECTING) as pool:
+        for _ in pool.map(lambda client: client.connect(desk.port + 1, context), fleet):
+            pass
     return fleet
 
 

@@ -17,6 +17,7 @@ from typing import Final
 import cramjam
 import psutil
 
+from agent.wire import read_series
 from tests.bench import load
 from tests.e2e.desk import free_port
 
@@ -145,8 +146,6 @@ def _bodies() -> Iterator[list[bytes]]:
 
 
 def _labels(text: str, host: int) -> bytes:
-    from agent.wire import read_series
-
     name, own = read_series(text)
     whole = {**own, "__name__": name, "instance": f"host{host}", "job": "agent"}
     return b"".join(_field(1, _field(1, key.encode()) + _field(2, whole[key].encode())) for key in sorted(whole))
