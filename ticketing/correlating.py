@@ -187,15 +187,16 @@ class Correlation:
     def _members(self, parent: Mark) -> tuple[int, int]:
         """Return how many members a parent has left, and had in this stretch, with what the batch holds in memory."""
         mine = (INCIDENTS.c.parent == parent.id) & (INCIDENTS.c.customer == self.customer)
-        since = INCIDENTS.c.resolved_at.is_(None) | (INCIDENTS.c.resolved_at >= parent.active_at)
-        rows = self.connection.execute(select(INCIDENTS.c.id, INCIDENTS.c.resolved_at).where(mine & since))
-        left = {row.id: row.resolved_at is None for row in rows}
-        for number, case in self._by_id.items():
-            if case.incident is not None and case.incident.parent == parent.id:
-                left[number] = mark_of(case.incident).standing
-            else:
-                left.pop(number, None)
-        return sum(left.values()), len(left)
+        unresolved = INCIDENTS.c.resolved_at.is_(None)
+        since = unresolved | (INCIDENTS.c.resolved_at >= parent.active_at)
+        counts = select(func.count(), func.count().filter(unresolved)).where(mine & since)
+        total, left = self.connection.execute(counts).one()
+        for case in self._by_id.values():
+            for incident, sign in ((case.stored, -1), (case.incident, 1)):
+                if incident is not None and incident.parent == parent.id:
+                    total += sign
+                    left += sign * incident.unresolved
+        return left, total
 
     # Out from under.
 
