@@ -223,6 +223,8 @@ class Story:
         self._pending = [*getattr(self, "_pending", []), *alerts.from_transitions(changes)]
 
     def _tick(self) -> None:
+        # Ticks come every second; a story leaves out those between its steps, and that is no pause of the collector.
+        self.machine.now = T + self.now - 1.0
         self._record(RecordKind.TICK)
         changes, self._pending = self._pending, []
         if self.now - self._values_at >= 15.0:
