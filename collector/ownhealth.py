@@ -8,7 +8,7 @@ that is away) is counted, and told as soon as they are back.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -84,7 +84,12 @@ class OwnHealth:
                 counts = fresh and not life.excused and labels.get("class") not in {"desktop", "printer"}
                 expected[customer] += counts
                 alive[customer] += counts and life.up
+            missing: Counter[str] = Counter()
+            for each in state.fleet.devices.values():
+                if each.refused:
+                    missing[each.labels.get("customer", "")] += each.missing()
         for customer in expected.keys() - {"", CUSTOMER}:
+            yield "watchdesk_self_series_refused", {"of": customer}, float(missing[customer])
             yield "watchdesk_self_customer_expected", {"of": customer}, float(expected[customer])
             yield "watchdesk_self_customer_alive", {"of": customer}, float(alive[customer])
 

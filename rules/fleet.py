@@ -23,6 +23,8 @@ from rules.watching import Watching
 from rules.windows import Windows
 
 LOOKBACK: Final = 300.0
+DEVICE_SERIES: Final = 20_000
+CUSTOMER_SERIES: Final = 1_000_000
 _SWEEP: Final = 60_000.0
 AGENT: Final = "agent"
 _FEW_METRICS: Final = 4  # rows of so few, such as a rule's, leave the results on other metrics standing
@@ -51,8 +53,8 @@ class Fleet:
     def __init__(
         self,
         *,
-        device_limit: int = 20_000,
-        customer_limit: int = 1_000_000,
+        device_limit: int = DEVICE_SERIES,
+        customer_limit: int = CUSTOMER_SERIES,
         max_samples: int = 100_000,
         window_samples: int = 16,
         keep_nan: bool = False,
@@ -230,19 +232,17 @@ class Fleet:
         former: dict[int, int] = {}
         if source.layout is not None:
             former = dict(zip(source.layout.series.tolist(), source.layout.slots.tolist(), strict=True))
-        slots: list[int] = []
-        taken = False
-        for series in layout.series.tolist():
-            slot = former.pop(series, REFUSED)
-            if slot == REFUSED:
-                slot, taken = self._slot(source, series), True
-            slots.append(slot)
+        kept = [former.pop(series, REFUSED) for series in layout.series.tolist()]
+        self._vanish(source, former, time)  # first, so that there is room for those that come
+        slots = [
+            self._slot(source, series) if slot == REFUSED else slot
+            for series, slot in zip(layout.series.tolist(), kept, strict=True)
+        ]
         layout.slots = np.array(slots, np.int64)
         source.layout = layout
-        if taken:
+        if slots != kept:
             self.windows.own(layout.slots[layout.slots != REFUSED], source)
             self.watching.keep(layout)
-        self._vanish(source, former, time)
         self.windows.arrange(source, layout)
 
     def _slot(self, source: Source, series: int) -> int:
@@ -380,7 +380,7 @@ class Fleet:
 
     @property
     def refused(self) -> dict[int, int]:
-        """Series that were not taken for a limit, by device."""
+        """Series that were not taken for a limit, by device: each time that they were sent anew."""
         return {number: device.refused for number, device in self.devices.items() if device.refused}
 
     @property

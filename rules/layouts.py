@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rules.slots import GONE, Slots
+from rules.slots import GONE, REFUSED, Slots
 
 Series = Sequence[tuple[str, Mapping[str, str]]]
 Numbers = NDArray[np.int32]
@@ -66,3 +66,8 @@ class Device:
         self.sources: dict[str, Source] = {}
         self.count = 0  # slots in use
         self.refused = 0  # series beyond a limit
+
+    def missing(self) -> int:
+        """Return how many of the series that it sends now have no slot."""
+        layouts = [source.layout for source in self.sources.values() if source.layout is not None]
+        return sum(int((layout.slots == REFUSED).sum()) for layout in layouts)
