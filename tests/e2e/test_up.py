@@ -124,8 +124,9 @@ def test_a_port_that_is_taken_is_one_sentence(desk: Desk) -> None:
 
 
 def test_a_folder_in_use_is_one_sentence(desk: Desk) -> None:
-    up(desk)
+    process = up(desk)
     assert "Another Watchdesk runs on" in failing(desk, "up", "--port", str(desk.port + 10))
+    assert process.stop() == 0  # its agent, too
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(desk: Desk) -> None:
