@@ -65,7 +65,9 @@ class AlertingRule:
         if limit > 0 and (count := self.life.count(found, now)) > limit:
             raise EvaluationError(f"exceeded limit of {limit} with {count} alerts")
         self._named = named if self._fixed else {}
-        changes = self.life.step(now, found, lambda lost: self._missing(lost, when))
+        changes = self.life.step(
+            now, found, lambda lost: self._missing(lost, when), lambda lost: self._reporting(lost, when)
+        )
         self._seen_at = now
         if changes:
             self._samples = None
@@ -131,6 +133,11 @@ class AlertingRule:
         if self._presence is None:
             return [False] * len(lost)
         return self._presence.missing([a.source for a in lost], when)
+
+    def _reporting(self, lost: Sequence[Active], when: float) -> list[bool]:
+        if self._presence is None:
+            return [False] * len(lost)
+        return self._presence.reporting([a.labels for a in lost], when)
 
     def _transition(self, change: Change, now: float) -> Transition:
         a = change.active

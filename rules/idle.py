@@ -8,10 +8,9 @@ from typing import Any, Final
 import promql_parser as pp
 
 from rules.files import Rule
+from rules.promql.judging import OF_ALERTS, names_of
 from rules.promql.source import parse
-from rules.source import names_of
 
-_OF_ALERTS: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 _SPEAK_OF_NOTHING: Final = frozenset({"absent", "absent_over_time", "scalar", "vector"})
 _OR, _UNLESS = "or", "unless"
 
@@ -21,7 +20,7 @@ def idle(rules: Sequence[Rule], metrics: Collection[str]) -> list[bool]:
 
     What a rule records counts as a metric only if that rule yields something itself.
     """
-    there = {*metrics, *_OF_ALERTS}
+    there = {*metrics, *OF_ALERTS}
     trees = [parse(rule.expr).tree for rule in rules]
     while True:
         idle = [empty(tree, there) for tree in trees]

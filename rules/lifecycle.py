@@ -47,6 +47,7 @@ class Change(NamedTuple):
 
 
 Missing = Callable[[Sequence[Active]], Sequence[bool]]
+GONE_AFTER: Final = 86_400.0  # seconds without data after which an alert's device is asked whether it reports at all
 
 
 class Lifecycle:
@@ -67,8 +68,13 @@ class Lifecycle:
         kept = sum(self._keeps(a, now) for key, a in self.active.items() if key not in found) if self.keep else 0
         return len(found) + kept
 
-    def step(self, now: float, found: Mapping[Labels, Element], missing: Missing) -> list[Change]:
-        """Move every alert on; `missing` tells which of some alerts have no data now."""
+    def step(
+        self, now: float, found: Mapping[Labels, Element], missing: Missing, reporting: Missing | None = None
+    ) -> list[Change]:
+        """Move every alert on; `missing` tells which of some alerts have no data now, `reporting` whose device is up.
+
+        What has no data for a day while its device reports is no longer there: a disk taken out, a service removed.
+        """
         changes: list[Change] = []
         for key, element in found.items():
             self._hold(key, element, now, changes)
@@ -77,7 +83,16 @@ class Lifecycle:
             gone = [False] * len(lost) if self.gap is None else missing([a for _, a in lost])
             for (key, alert), no_data in zip(lost, gone, strict=True):
                 (self._starve if no_data else self._release)(key, alert, now, changes)
+            if reporting is not None:
+                self._bury([a for _, a in lost if a.state == "stale"], now, reporting, changes)
         return changes
+
+    def _bury(self, stale: list[Active], now: float, reporting: Missing, changes: list[Change]) -> None:
+        old = [alert for alert in stale if now - alert.seen_at >= GONE_AFTER]
+        for alert, reports in zip(old, reporting(old) if old else (), strict=True):
+            if reports:
+                del self.active[alert.labels]
+                changes.append(Change(alert, "inactive", "what it is about is gone"))
 
     def due(self, now: float) -> float | None:
         """Return when, after `now`, the first of its alerts will have waited long enough; None if none waits."""

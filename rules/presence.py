@@ -2,8 +2,8 @@
 
 The rule's own expression tells first: without the filtering of its comparisons, is the element there? Two things it
 cannot tell. A series that a recording rule yields only while something is wrong (`record: bad`, `expr: x > 5`) is
-missing in good times too: then that rule is asked in turn. And series that exist only while an alert does (ALERTS),
-or whose labels hold the value itself (count_values), say by being gone that all is well.
+missing in good times too: then that rule is asked in turn. And where series that exist only while an alert does
+(ALERTS) are all that there is, or labels hold the value itself (count_values), being gone says that all is well.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from rules.errors import EvaluationError
-from rules.labels import NAME, Labels
+from rules.labels import NAME, Labels, only
+from rules.promql import Query, Vector
+from rules.promql.judging import OF_ALERTS
 from rules.recording import RecordingRule
 from rules.source import Source
 
-_OF_ALERTS: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
+_INSTANCE: Final = "instance"
 
 
 class Presence:
@@ -24,9 +28,10 @@ class Presence:
 
     def __init__(self, source: Source, records: Mapping[str, Sequence[RecordingRule]]) -> None:
         self._source = source
+        self._up: Query | None = None
         self._records = _read_by(source, records)
-        names = {name for s in (source, *(r.source for r in self._records)) for name in s.metrics}
-        self.never_missing = source.counts_values or not _OF_ALERTS.isdisjoint(names)
+        names = {name for s in (source, *(r.source for r in self._records)) for name in s.judged_by}
+        self.never_missing = source.counts_values or not OF_ALERTS.isdisjoint(names)
 
     def missing(self, elements: Sequence[Labels], now: float) -> list[bool]:
         """Which of some elements there is no data for now."""
@@ -41,6 +46,17 @@ class Presence:
             quiet = self._quiet(now)
             gone = [g and not any(_agree(q, e) for q in quiet) for g, e in zip(gone, elements, strict=True)]
         return gone
+
+    def reporting(self, alerts: Sequence[Labels], now: float) -> list[bool]:
+        """Of which of some alerts the device is up; one that names no instance has none."""
+        fleet = self._source.query.fleet
+        self._up = self._up or Query(fleet, "up == 1")
+        up = self._up.at(now)
+        assert isinstance(up, Vector)  # noqa: S101 - for the type checker
+        there = up.frame.hashes(only(_INSTANCE))[up.positions]
+        codes = np.array([fleet.strings.code(labels.get(_INSTANCE, "")) for labels in alerts], np.int32)
+        found = np.isin(fleet.strings.hashes(_INSTANCE, codes), there)
+        return [bool(labels.get(_INSTANCE)) and is_up for labels, is_up in zip(alerts, found.tolist(), strict=True)]
 
     def _quiet(self, now: float) -> set[Labels]:
         """What the recording rules hold back, there being data that says so."""

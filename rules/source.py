@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from rules.errors import EvaluationError
 from rules.fleet import Fleet
-from rules.labels import ALL, NAME, Labels
+from rules.labels import ALL, Labels
 from rules.promql import Query, Vector
 from rules.promql.frames import Listed
+from rules.promql.judging import judged_by, names_of
 from rules.promql.source import parse
 
 Values = NDArray[np.float64]
@@ -26,7 +27,8 @@ _REMEMBERED: Final = 10_000
 class Source:
     """What a rule evaluates.
 
-    `metrics` are the names that its selectors name; `counts_values` tells that labels of its result hold values.
+    `metrics` are the names that its selectors name, `judged_by` those that tell whether there is data;
+    `counts_values` tells that labels of its result hold values.
     """
 
     def __init__(self, fleet: Fleet, expr: str, *, step: float = DEFAULT_STEP) -> None:
@@ -34,7 +36,9 @@ class Source:
         self.query = Query(fleet, expr, step=step)
         self._scalar = Listed(fleet.strings, [{}])
         self._hashes: dict[Labels, np.uint64] = {}  # of elements that were asked for
-        self.metrics, self.counts_values = looked_at(parse(expr).tree)
+        tree = parse(expr).tree
+        self.metrics, self.counts_values = looked_at(tree)
+        self.judged_by = judged_by(tree)
 
     def at(self, now: float) -> Vector:
         """The result; a scalar is an element without labels, as in Prometheus."""
@@ -86,9 +90,3 @@ def looked_at(tree: Any) -> tuple[frozenset[str], bool]:
 
     promql_parser.walk(tree, visit)
     return frozenset(names), bool(counting)
-
-
-def names_of(selector: promql_parser.VectorSelector) -> list[str]:
-    """The metric names that a selector asks for; empty where it names none."""
-    named = [m.value for m in selector.matchers.matchers if m.name == NAME and m.op == promql_parser.MatchOp.Equal]
-    return [selector.name, *named] if selector.name else named

@@ -14,6 +14,7 @@ from rules.matchers import Matcher, Op, Selector
 from rules.promql import aggregate, functions, printer
 from rules.promql.binary import Negative, ScalarArithmetic, ScalarBinary, ScalarComparison, ScalarNegative
 from rules.promql.functions import bare
+from rules.promql.judging import needed
 from rules.promql.matching import Matching, VectorBinary
 from rules.promql.node import Node, Number, Samples, ScalarNode, Text, VectorNode
 from rules.promql.operators import ARITHMETIC, SETS
@@ -36,10 +37,10 @@ N = TypeVar("N", bound="Node[Any]")
 class Setting:
     """How an expression is compiled: nodes are shared among those that are compiled alike.
 
-    `lenient`: comparisons do not filter, `unless` keeps its left side, absence is always told – an expression's
-    presence. `history`: everything is read from the windows, so that any moment can be asked for. `step` is the default
-    resolution of subqueries, in ms. `within` names the subquery that this is a part of, and `reach` is how far back it
-    asks for this, in ms.
+    `lenient`: comparisons do not filter, `unless` keeps its left side, alerts do not count, absence is always told –
+    an expression's presence. `history`: everything is read from the windows, so that any moment can be asked for.
+    `step` is the default resolution of subqueries, in ms. `within` names the subquery that this is a part of, and
+    `reach` is how far back it asks for this, in ms.
     """
 
     step: float
@@ -202,6 +203,8 @@ class Compiler:
         return self.shared(tree, lambda text: Negative(self.fleet, text, cast(VectorNode, inner)))
 
     def _binary(self, tree: Any) -> Node[Any]:
+        if self.setting.lenient and len(sides := needed(tree)) == 1:
+            return self.compile(sides[0])
         left, right = self.compile(tree.lhs), self.compile(tree.rhs)
         if isinstance(left, VectorNode) and isinstance(right, VectorNode):
             return self._between_vectors(tree, left, right)
@@ -228,8 +231,6 @@ class Compiler:
             return self.shared(tree, lambda text: Union(self.fleet, text, left, right, matching.pick))
         if op in SETS:
             without = op == "unless"
-            if without and self.setting.lenient:
-                return left
             return self.shared(
                 tree, lambda text: Intersection(self.fleet, text, left, right, matching.pick, without=without)
             )

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import promql_parser as pp
 
-from rules.source import names_of
+from rules.promql.judging import names_of
 
 Close = Callable[[float, float], bool]
 

@@ -257,6 +257,69 @@ def test_a_join_whose_other_side_is_missing_is_missing_data() -> None:
     story.run(until=6)
 
 
+HYSTERESIS = """
+    groups:
+    - name: g
+      rules:
+      - alert: Level
+        expr: cpu > 90 or cpu > 80 and on (instance) ALERTS{alertname="Level", alertstate="firing"}
+    """
+
+
+def test_a_hysteresis_takes_silence_for_no_recovery() -> None:
+    story = Story(HYSTERESIS)
+    story.at(1).push(cpu(97))
+    story.want(1, firing("Level"))
+    story.at(5).push(cpu(85))  # between the two levels
+    story.at(9).push(cpu(GONE))
+    story.want(9, stale("Level"))
+    story.at(900).push(cpu(85))
+    story.want(900, firing("Level"))
+    story.at(905).push(cpu(70))
+    story.want(905, resolved("Level"))
+    story.run(until=910)
+
+
+def test_what_another_alert_holds_back_has_recovered_when_that_one_fires() -> None:
+    story = Story("""
+        groups:
+        - name: g
+          rules:
+          - {alert: Down, expr: disk > 50}
+          - alert: Slow
+            expr: cpu > 90 unless on (instance) ALERTS{alertname="Down", alertstate="firing"}
+          - alert: Child
+            expr: ALERTS{alertname="Down", alertstate="firing"} == 1
+        """)
+    story.at(1).push(cpu(97), disk(10))
+    story.want(1, firing("Slow"))
+    story.at(5).push(disk(60))
+    story.want(5, firing("Down"))
+    story.want((5, 6), resolved("Slow"))
+    story.want((5, 6), firing("Child"))
+    story.at(9).push(disk(10))
+    story.want(9, resolved("Down"))
+    story.want((9, 10), firing("Slow"))
+    story.want((9, 10), resolved("Child"))  # an alert that is gone is no missing data
+    story.run(until=20)
+
+
+@pytest.mark.parametrize("up", [1.0, 0.0, GONE])
+def test_what_is_gone_for_a_day_while_its_device_reports_ends(up: float) -> None:
+    story = Story(HIGH.replace("for: 3s", "for: 0s"))
+    story.at(0).push(cpu(97))
+    story.want(0, firing("High"))
+    story.at(60).push(cpu(GONE))
+    story.want(60, stale("High"))
+    for moment in range(60, 90_000, 60):
+        story.at(moment).push(Push("up", up))
+    if up == 1.0:
+        story.want((86_400, 86_460), inactive("High"))
+    story.run(until=90_000, step=60.0)
+    if up == 1.0:
+        assert story.seen[-1].reason == "what it is about is gone"
+
+
 def test_a_recording_that_filters_is_not_missing_data() -> None:
     story = Story("""
         groups:

@@ -24,6 +24,7 @@ def name(story: Callable[[float | None], None]) -> str:
 # What `make test` plays; the long run plays all, and each with restarts.
 SHORT = frozenset(
     (
+        "a_disk_is_full_while_the_server_dies",
         *("a_switch_dies_and_comes_back", "one_host_stays_down_when_the_switch_is_back", "a_host_dies_alone"),
         *("hosts_are_heard_of_before_their_switch", "a_site_vanishes_of_which_no_wiring_is_known"),
         *("a_relay_falls_silent_with_its_site", "power_fails_in_a_rack", "a_rack_without_a_ups_goes_dark"),
@@ -37,13 +38,10 @@ SHORT = frozenset(
         *("maintenance_of_one_rule_alone", "a_silence_and_its_end", "a_recovery_gets_through_the_maintenance"),
     )
 )
-# The rules take the silence of a server for a recovery of its full disk.
-KNOWN = frozenset({"a_disk_is_full_while_the_server_dies"})
 
 
 def played(story: Callable[[float | None], None], *marks: pytest.MarkDecorator) -> ParameterSet:
-    expected = [pytest.mark.xfail(strict=True)] if name(story) in KNOWN else []
-    return pytest.param(story, marks=[*marks, *expected], id=name(story))
+    return pytest.param(story, marks=marks, id=name(story))
 
 
 @pytest.mark.parametrize(
