@@ -107,8 +107,8 @@ def _backtest() -> Iterator[Figure]:
     """Play recordings through the twenty rules: a row of every series at each time, and an evaluation for each row.
 
     The first figure is a thousand devices of a hundred series for forty minutes, without reading the text. `_small` is
-    a tenth of the devices (each rule then costs more than what it looks at), `_wide` many more for a short time (setting
-    the fleet up costs most), `_read` reading alone.
+    a tenth of the devices (a rule then costs more than what it looks at), `_wide` many more for a short time (then the
+    fleet's setting up costs most), `_read` reading alone.
     """
     for name, devices, rows in (("", 1_000, 240), ("_small", 100, 400), ("_wide", 5_000, 20)):
         samples = recording(devices, 100, rows)
