@@ -12,6 +12,7 @@ from agent import wire
 from agent.segment import Item
 from agent.spool import SEGMENT_BYTES, Spool
 from tests.agent.helpers import NOW, Clock, Lines
+from tests.turns import alone
 
 SCHEMA = wire.encode_schema(["node_load1", "node_load5"])
 ID = wire.schema_id(SCHEMA)
@@ -271,9 +272,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI must be able to mount: {done.stderr.decode()}")
         pytest.skip("mounting is not allowed here")
-    try:
+    with alone():
         yield place
-    finally:
         subprocess.run(["umount", "-l", place], check=True)
 
 

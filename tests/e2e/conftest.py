@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.desk import Desk
 from tests.e2e.desk import desk as run_desk
+from tests.turns import alone
 
 HERE = Path(__file__).parent
 
@@ -38,7 +39,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         if os.environ.get("CI") == "true":
             pytest.fail(f"a tmpfs cannot be mounted here: {done.stderr}")
         pytest.skip("needs the right to mount a tmpfs")
-    try:
+    with alone():
         yield folder
-    finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

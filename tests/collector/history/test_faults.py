@@ -13,6 +13,7 @@ import pytest
 
 from collector.history import History, HistoryError, HistoryFullError, Reader
 from tests.collector.history.logs import START, Record, Reference, consume, fleet, reopen, sent_rows, stored_rows, take
+from tests.turns import alone
 
 ROOT = Path(__file__).parents[3]
 
@@ -25,8 +26,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with alone():
+        yield folder
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def filled(folder: Path) -> Path:

@@ -15,6 +15,7 @@ from collector.errors import LogError
 from collector.log import Log, Reader, Record, RecordKind
 from collector.log.record import encode
 from collector.log.segments import segments
+from tests.turns import alone
 
 
 def record(number: int, size: int = 20) -> bytes:
@@ -190,7 +191,7 @@ def test_old_segments_go_when_all_have_read_them(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A file system of 256 KB."""
-    with tempfile.TemporaryDirectory() as folder:
+    with alone(), tempfile.TemporaryDirectory() as folder:
         mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder]
         if subprocess.run(mount, capture_output=True, check=False).returncode:
             if os.environ.get("CI") == "true":
