@@ -186,6 +186,15 @@ class _Parts(Collector):
         for (group, rule), count in sorted(failures.items()):
             failed.add_metric([group, rule], count)
         yield failed
+        windows = GaugeMetricFamily(
+            "watchdesk_rule_window_bytes",
+            "Memory of the windows that a rule looks at; rules may share them.",
+            labels=["group", "rule"],
+        )
+        memory = {(rule.group, rule.name): rule.memory for rule in sorted(rules, key=lambda rule: rule.memory)}
+        for group, rule in sorted(memory):
+            windows.add_metric([group, rule], memory[group, rule])
+        yield windows
         yield GaugeMetricFamily(
             "watchdesk_rules_last_reload_successful",
             "1 if the rule files as they are now are those evaluated.",

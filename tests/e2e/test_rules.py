@@ -28,6 +28,8 @@ def test_explain_thresholds_check_and_backtest_on_a_running_collector(desk: Desk
     told = wait_told(desk, "It does not fire: there is data, and the condition does not hold.")
     assert told.startswith("srv.hq.acme\n")
     assert "watchdesk:memory_available:percent" in told
+    windows = [line for line in desk.scrape("/metrics").splitlines() if line.startswith("watchdesk_rule_window_bytes{")]
+    assert any('rule="watchdesk:cpu_used:percent10m"' in line and float(line.split()[-1]) > 0 for line in windows)
     mine = ("--severity", "warning", "--device", "srv.hq.acme")
     desk.command("thresholds", "set", "memory_available_percent", "100", *mine)
     eventually(lambda: "watchdesk_threshold{" in desk.scrape("/metrics/fleet"))
