@@ -182,6 +182,8 @@ class Collector:
             backlog_bytes=agents.limits.backlog_bytes,
             listening=self._main_socket() if agents.processes else self._agents_socket,
         )
+        receiver = Receiver(Writers(self.register.engine), parts)
+        receiver.refresh(*receiver.read_register())  # before it listens: a sender that gets 401 drops its samples
         self.ingest = IngestServer(
             settings,
             self.log,
@@ -192,7 +194,7 @@ class Collector:
             committed=self._committed,
             clock=self.clock,
             observe=self.metrics.sync_seconds.observe,
-            receiver=Receiver(Writers(self.register.engine), parts),
+            receiver=receiver,
             workers=workers,
         )
         own = await asyncio.to_thread(self.register.own_device, CUSTOMER, SITE, NAME, self.clock())
