@@ -11,8 +11,8 @@ import pytest
 from agent import wire
 from agent.segment import Item
 from agent.spool import SEGMENT_BYTES, Spool
+from tests import disks
 from tests.agent.helpers import NOW, Clock, Lines
-from tests.turns import alone
 
 SCHEMA = wire.encode_schema(["node_load1", "node_load5"])
 ID = wire.schema_id(SCHEMA)
@@ -265,16 +265,8 @@ def _items(spool: Spool) -> list[Item]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs of 256 KB, where this user may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", place], capture_output=True, check=False)
-    if done.returncode != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI must be able to mount: {done.stderr.decode()}")
-        pytest.skip("mounting is not allowed here")
-    with alone():
-        yield place
-        subprocess.run(["umount", "-l", place], check=True)
+    with disks.small_disk(tmp_path / "disk", "256k") as folder:
+        yield folder
 
 
 class Pending:

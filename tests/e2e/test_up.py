@@ -66,7 +66,7 @@ def test_a_newcomer_sees_a_ticket_appear_and_resolve_without_reloading(desk: Des
     row = page.get_by_text("drill-disk-full", exact=False).first
     expect(row).to_be_visible(timeout=30_000)
     assert drill.popen.wait(60) == 0, drill.output()
-    expect(page.get_by_text("No open incident", exact=False)).to_be_visible(timeout=10_000)
+    expect(page.locator("a.row.done", has_text="drill-disk-full")).to_be_visible(timeout=10_000)
     assert page.evaluate("window.neverReloaded")
     [incident] = desk.incidents(device="drill-disk-full", alertname="DiskFull")
     assert incident["state"] == "resolved"

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from collector.history import History, HistoryError, HistoryFullError, Reader
+from tests import disks
 from tests.collector.history.logs import START, Record, Reference, consume, fleet, reopen, sent_rows, stored_rows, take
-from tests.turns import alone
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,14 +21,8 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of three MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a tmpfs")
-    with alone():
+    with disks.small_disk(tmp_path / "disk", "3m") as folder:
         yield folder
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def filled(folder: Path) -> Path:

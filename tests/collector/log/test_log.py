@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from collector.errors import LogError
 from collector.log import Log, Reader, Record, RecordKind
 from collector.log.record import encode
 from collector.log.segments import segments
-from tests.turns import alone
+from tests import disks
 
 
 def record(number: int, size: int = 20) -> bytes:
@@ -189,18 +188,10 @@ def test_old_segments_go_when_all_have_read_them(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KB."""
-    with alone(), tempfile.TemporaryDirectory() as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder]
-        if subprocess.run(mount, capture_output=True, check=False).returncode:
-            if os.environ.get("CI") == "true":
-                pytest.fail("a tmpfs cannot be mounted here")
-            pytest.skip("needs the right to mount a tmpfs")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", folder], check=True)
+    with disks.small_disk(tmp_path / "disk", "256k") as folder:
+        yield folder
 
 
 def test_a_full_disk_takes_nothing_half_and_recovers_by_itself(small_disk: Path) -> None:
