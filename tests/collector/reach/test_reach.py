@@ -1,8 +1,12 @@
 """Reachability: one socket for many hosts, and a host that refuses is alive."""
 
 import asyncio
+import json
 import random
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +39,20 @@ def test_many_hosts_answer_one_socket() -> None:
 
 
 def test_a_host_that_is_not_there() -> None:
-    assert run(pings(["127.0.0.1", "203.0.113.9"], 1.0))[1] is None
+    """In a network of its own, where a wire ends in nothing."""
+    code = (
+        "import json, subprocess, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from tests.collector.reach.test_reach import pings, run\n"
+        "ip = lambda words: subprocess.run(['ip', *words.split()], check=True)\n"
+        "ip('link set lo up'); ip('link add a0 type veth peer name a1'); ip('link set a0 up'); ip('link set a1 up')\n"
+        "ip('address add 192.0.2.1/24 dev a0'); ip('neighbour add 192.0.2.9 lladdr 02:00:00:00:00:09 dev a0')\n"
+        "print(json.dumps([rtt is not None for rtt in run(pings(['127.0.0.1', '192.0.2.9'], 1.0))]))\n"
+    )
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", code, str(Path(__file__).parents[3])],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == [True, False]
 
 
 def test_ipv6() -> None:
