@@ -49,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
     probe.add_argument("name", metavar="NAME", help="a probe's name, or all")
     probe.add_argument("--config", metavar="FILE", help="the configuration; else agent.conf in the state directory")
 
+    diagnoses = _command(commands, "diagnoses", "list every diagnosis that this agent knows, and what each may see")
+    diagnoses.add_argument("--json", action="store_true", help="for a script: an object a line")
+
+    diagnose = _command(commands, "diagnose", "run a diagnosis here, and print what would be sent")
+    diagnose.add_argument("name", metavar="NAME", help="its name, see `watchdesk-agent diagnoses`")
+    diagnose.add_argument("arguments", metavar="ARGUMENT=VALUE", nargs="*", help="its arguments")
+
     uninstall = _command(commands, "uninstall", "retire this machine at the collector and remove the agent's state")
     uninstall.add_argument("--force", action="store_true", help="remove the state though the collector is not reached")
 
@@ -156,6 +163,22 @@ def probe_command(state: State, chosen: argparse.Namespace) -> int:
     return 0
 
 
+def diagnoses_command(_state: State, chosen: argparse.Namespace) -> int:
+    """List the catalogue."""
+    from agent.diagnosis.local import listed
+
+    say(listed(as_json=chosen.json))
+    return 0
+
+
+def diagnose_command(state: State, chosen: argparse.Namespace) -> int:
+    """Run a diagnosis for the one who asks here."""
+    from agent.diagnosis.local import run_here
+
+    say(run_here(state, chosen.name, chosen.arguments))
+    return 0
+
+
 def uninstall_command(state: State, chosen: argparse.Namespace) -> int:
     """Retire the device and remove the state."""
     from agent import service
@@ -237,6 +260,8 @@ COMMANDS = {
     "probe": probe_command,
     "uninstall": uninstall_command,
     "service": service_command,
+    "diagnoses": diagnoses_command,
+    "diagnose": diagnose_command,
     "doctor": doctor_command,
     "completion": completion_command,
 }
