@@ -81,16 +81,10 @@ def seed() -> int:
 
 
 @pytest.mark.timeout(240)
-def test_kill_of_the_collector(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("failed", [None, *FAILED_BEFORE])
+def test_kill_of_the_collector(tmp_path: Path, seed: int, failed: int | None) -> None:
     with run_desk(tmp_path) as desk:
-        run(desk, seed, cycles=6)
-
-
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("failed", FAILED_BEFORE)
-def test_kills_that_once_showed_a_fault(tmp_path: Path, failed: int) -> None:
-    with run_desk(tmp_path) as desk:
-        run(desk, failed, cycles=6)
+        run(desk, failed or seed, cycles=6)
 
 
 @pytest.mark.soak
