@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +96,7 @@ def _run(report: Report, name: str, state: State, log: Path, memory: Store | Non
         if memory is not None and record.kind == RecordKind.TICK and pending:
             memory.apply(pending, consumer=_CONSUMER, position=record.number, now=record.received)
             pending = []
-    report.runs.append(Run(name, first, hashlib.sha256(state.dump()).hexdigest(), count))
+    report.runs.append(Run(name, first, state.digest(), count))
     report.lost_bytes = max(report.lost_bytes, reader.lost_bytes)
     report.lost_records = max(report.lost_records, reader.lost_records)
 

@@ -5,8 +5,10 @@ It reads no clock and no database: time comes as TICK records, the register as D
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import zlib
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,6 +30,7 @@ from collector.observed import alive, source_of
 from collector.rows import frame_of, is_absent, samples_of
 from rules.alerts import Transition
 from rules.baseline import Baselines
+from rules.content import content
 from rules.engine import Engine
 from rules.errors import RuleError, TableError
 from rules.fleet import Fleet
@@ -133,6 +136,7 @@ class State:
         elif record.kind == RecordKind.RULES:
             self.rules = msgspec.json.decode(record.body, type=dict[str, str])
             self.engine.load(self.rules)
+            return self.engine.farewell(record.received)
         elif record.kind == RecordKind.TABLES:
             self._take_tables(msgspec.json.decode(record.body, type=dict[str, str]))
         elif record.kind == RecordKind.FACTS:
@@ -305,7 +309,19 @@ class State:
 
     def dump(self) -> bytes:
         """Return the whole state, for `restore`."""
-        snapshot = _Snapshot(
+        data = msgspec.msgpack.encode(self._snapshot(self.engine.dump()))
+        return zlib.crc32(data).to_bytes(4, "little") + data
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what the state says, in hex: equal where the same log was applied."""
+        parts = chain((msgspec.msgpack.encode(self._snapshot(b"")),), content(self.engine))
+        found = hashlib.sha256()
+        for part in parts:
+            found.update(len(part).to_bytes(8, "little") + part)
+        return found.hexdigest()
+
+    def _snapshot(self, engine: bytes) -> _Snapshot:
+        return _Snapshot(
             version=_SNAPSHOT_VERSION,
             position=self.position,
             now=self.now,
@@ -315,7 +331,7 @@ class State:
             marks=self.marks,
             presence=self.presence.dump(),
             rules=self.rules,
-            engine=self.engine.dump(),
+            engine=engine,
             events=self.events.dump(),
             parts=self.parts,
             merged=self.merged,
@@ -324,8 +340,6 @@ class State:
             baselines=self.baselines.dump(),
             facts=self.facts.all(),
         )
-        data = msgspec.msgpack.encode(snapshot)
-        return zlib.crc32(data).to_bytes(4, "little") + data
 
     def restore(self, data: bytes) -> None:
         """Take up a dumped state; only into a new object.

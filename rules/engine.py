@@ -108,7 +108,7 @@ class Engine:
         if now <= self._now:
             return []
         self._now = now
-        changes = self._farewell(now)
+        changes = self.farewell(now)
         for group in self._groups:
             if group.due(now):
                 changes += group.evaluate(now, self._clock)
@@ -127,6 +127,11 @@ class Engine:
     def forget(self, match: Mapping[str, str], now: float, reason: str) -> list[Transition]:
         """End the alerts that bear all of these labels, as `inactive`: their device is no longer watched."""
         return [change for rule in self._alerting() for change in rule.forget(match, now, reason)]
+
+    def farewell(self, now: float) -> list[Transition]:
+        """End what rules left behind that a reload removed; a dump does not hold it."""
+        gone, self._gone = self._gone, []
+        return [change for running in gone for change in running.end(now, "the rule is gone")]
 
     def next_due(self) -> float | None:
         """When a `for` or `keep_firing_for` will next be over, if nothing else changes; None if none is under way."""
@@ -217,11 +222,6 @@ class Engine:
             for running in group.rules:
                 if isinstance(running.work, AlertingRule):
                     yield running.work
-
-    def _farewell(self, now: float) -> list[Transition]:
-        """End what rules left behind that a reload removed."""
-        gone, self._gone = self._gone, []
-        return [change for running in gone for change in running.end(now, "the rule is gone")]
 
 
 def _parsed(files: Mapping[str, str]) -> list[Group]:

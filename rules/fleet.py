@@ -83,7 +83,7 @@ class Fleet:
         self._interned: dict[tuple[int, frozenset[str]], tuple[Series, Numbers]] = {}
         self.plans: WeakValueDictionary[Any, Any] = WeakValueDictionary()  # what expressions share
         self.followers: WeakSet[Follower] = WeakSet()
-        self._swept = -np.inf
+        self.swept = -np.inf  # when it last forgot what had vanished, in ms
         self.rows_in_use = 0  # of the label tables, when they were last compacted
         self.fading: set[Source] = set()  # sources with series that vanished
         self._recorded: dict[str, int] = {}
@@ -355,8 +355,8 @@ class Fleet:
         Once a minute, series that vanished are forgotten when no window holds them any more.
         """
         self.windows.flush()
-        if now is not None and abs(now - self._swept) > _SWEEP:
-            self._swept = now
+        if now is not None and abs(now - self.swept) > _SWEEP:
+            self.swept = now
             sweeping.sweep(self, now)
         if self.dirty < np.inf:
             for follower in self.followers:

@@ -18,6 +18,7 @@ from rules.fleet import Fleet
 from rules.labels import NAME, Labels
 from rules.layouts import Layout, Numbers
 from rules.rings import STALE
+from rules.slots import GONE
 
 _FEW: Final = 64
 
@@ -33,7 +34,7 @@ class Recorder:
         self._layout: Layout | None = None
         self._last: Sequence[Labels] = ()
         self._places = np.zeros(0, np.intp)
-        self._used = len(self._columns)
+        self._used = self._living()  # columns that have a value; after a restore, the fleet knows
         # The fleet remembers what it worked out for a layout by the id of its numbers, for 4096 layouts at most:
         # until then no others may have that id.
         self._retired: deque[Numbers] = deque(maxlen=4096)
@@ -62,6 +63,11 @@ class Recorder:
         self._columns.clear()
         self._series.clear()
         self._layout = None
+
+    def _living(self) -> int:
+        device = self._fleet.devices.get(self.owner)
+        layouts = [source.layout for source in device.sources.values() if source.layout] if device else []
+        return sum(int((self._fleet.array.times[layout.slots] != GONE).sum()) for layout in layouts)
 
     def _place(self, labels: Sequence[Labels]) -> None:
         before = len(self._columns)

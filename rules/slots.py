@@ -99,6 +99,14 @@ class SlotArray:
         live: Slots = added[self.births[added] == np.arange(len(added))]
         return live
 
+    def order(self) -> Slots:
+        """Return for each slot which of its metric's it is in the order in which they were taken; -1: free."""
+        order: Slots = np.full(self.size, -1)
+        for metric in self.metrics.values():
+            live = self.live(metric)
+            order[live] = np.arange(len(live))
+        return order
+
     def _enter(self, metric: Metric, slot: int) -> None:
         self.births[slot] = len(metric.added)
         metric.added.append(slot)

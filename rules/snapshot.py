@@ -70,6 +70,9 @@ class Head(msgspec.Struct):
     layouts: list[SavedLayout]
     devices: list[SavedDevice]
     arrays: dict[str, tuple[str, int]]  # type, elements; in the order of the bytes
+    swept: float | None = None  # when it was last swept, and with how many label sets in use: the next is due by these
+    rows_in_use: int = 0
+    lost: bool = False  # windows wait to be released
 
 
 def dump(fleet: Fleet) -> bytes:
@@ -77,11 +80,11 @@ def dump(fleet: Fleet) -> bytes:
     fleet.settle()
     array, windows = fleet.array, fleet.windows
     arrays: dict[str, NDArray[Any]] = {
-        name: getattr(array, name)[: array.size] for name in ("values", "times", "series", "devices", "births")
+        name: getattr(array, name)[: array.size] for name in ("values", "times", "series", "devices")
     }
+    arrays["births"] = array.order()
     arrays |= windows.saved(array.size)
-    distinct: dict[int, int] = {}
-    layouts: list[SavedLayout] = []
+    distinct = _Distinct()
     head = Head(
         size=array.size,
         late=fleet.late,
@@ -91,9 +94,12 @@ def dump(fleet: Fleet) -> bytes:
         series_rows=fleet.series_table.rows,
         device_rows=fleet.device_table.rows,
         metrics=[SavedMetric(m.name, m.next, m.end, m.extent, m.free) for m in array.metrics.values()],
-        layouts=layouts,
-        devices=[_saved_device(device, distinct, layouts) for device in fleet.devices.values()],
+        layouts=distinct.layouts,
+        devices=[_saved_device(device, distinct) for device in fleet.devices.values()],
         arrays={name: (values.dtype.str, values.size) for name, values in arrays.items()},
+        swept=None if np.isinf(fleet.swept) else fleet.swept,
+        rows_in_use=fleet.rows_in_use,
+        lost=fleet.watching.lost,
     )
     text = msgspec.json.encode(head)
     parts = [_MAGIC, _LENGTH.pack(len(text)), text, *(np.ascontiguousarray(a).tobytes() for a in arrays.values())]
@@ -103,15 +109,32 @@ def dump(fleet: Fleet) -> bytes:
     return b"".join((*parts, _LENGTH.pack(crc)))
 
 
-def _saved_device(device: Device, distinct: dict[int, int], layouts: list[SavedLayout]) -> SavedDevice:
+class _Distinct:
+    """The layouts that differ, in the order in which they are first met: most devices of a kind have the same."""
+
+    def __init__(self) -> None:
+        self.layouts: list[SavedLayout] = []
+        self._by_id: dict[int, int] = {}
+        self._by_content: dict[bytes, int] = {}
+
+    def number(self, layout: Layout) -> int:
+        """Return which of them a layout is; those that share their numbers are the same without a look."""
+        known = self._by_id.get(id(layout.series))
+        if known is None:
+            saved = SavedLayout([(n, dict(own)) for n, own in layout.raw], layout.series.tolist())
+            known = self._by_content.setdefault(msgspec.msgpack.encode(saved), len(self.layouts))
+            if known == len(self.layouts):
+                self.layouts.append(saved)
+            self._by_id[id(layout.series)] = known
+        return known
+
+
+def _saved_device(device: Device, distinct: _Distinct) -> SavedDevice:
     sources = []
     for source in device.sources.values():
         chosen = []
         for schema, layout in source.layouts.items():
-            if id(layout.series) not in distinct:
-                distinct[id(layout.series)] = len(layouts)
-                layouts.append(SavedLayout([(n, dict(own)) for n, own in layout.raw], layout.series.tolist()))
-            chosen.append((schema, distinct[id(layout.series)]))
+            chosen.append((schema, distinct.number(layout)))
         current = None if source.layout is None else source.layout.schema
         last = None if np.isinf(source.last) else source.last
         gone = [(series, slot, since) for series, (slot, since) in source.gone.items()]
@@ -140,6 +163,9 @@ def restore(fleet: Fleet, data: bytes) -> None:
     _restore_metrics(array, head, series_table)
     fleet.strings, fleet.series_table, fleet.device_table, fleet.array = strings, series_table, device_table, array
     fleet.late = head.late
+    fleet.swept = -np.inf if head.swept is None else head.swept
+    fleet.rows_in_use = head.rows_in_use
+    fleet.watching.lost |= head.lost
     fleet.windows.array = array
     for device in fleet.devices.values():
         for source in device.sources.values():

@@ -38,7 +38,7 @@ class Watching:
         self._fleet = fleet
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._labels: frozenset[str] = frozenset()
-        self._lost = False
+        self.lost = False  # whether a watch has ended since the last release
         self._spans: dict[tuple[int, tuple[str, ...]], NDArray[np.float64]] = {}
 
     def watch(self, selector: Selector, span: float, slots: Slots) -> Watch:
@@ -52,14 +52,14 @@ class Watching:
         return watch
 
     def _lose(self) -> None:
-        self._lost = True
+        self.lost = True
         self._spans.clear()
 
     def release(self) -> None:
         """Keep no longer what no watch asks for any more."""
-        if not self._lost or self._fleet.keep_all:
+        if not self.lost or self._fleet.keep_all:
             return
-        self._lost = False
+        self.lost = False
         windows = self._fleet.windows
         wanted = np.zeros(len(windows.track), np.bool_)
         for _, slots in self._chosen():

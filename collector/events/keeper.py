@@ -13,6 +13,7 @@ from agent.wire import Kind
 from collector.config import EventLimits
 from collector.events.differences import differences
 from collector.events.store import EventStore, Happening, Inventory, Parts
+from collector.ingest.intake import Marks, is_new
 from collector.ingest.messages import Event, decode_event
 from collector.log import MergedReader, Record, Tail
 from collector.rows import frame_of
@@ -25,7 +26,8 @@ _LOG = logging.getLogger(__name__)
 
 
 class EventKeeper:
-    """Follows the log in a thread and stores its events, each once.
+    """Follows the log in a thread and stores its events, each once: a frame that two processes took (its
+    acknowledgement was lost, it came again elsewhere) is told apart by its device, epoch and seq.
 
     Attributes:
         kept: events that were stored since the start.
@@ -41,6 +43,8 @@ class EventKeeper:
         self._store = store
         self._limits = limits
         self._stored = store.position()
+        self._marks: dict[int, Marks] = store.marks()
+        self._marked: set[int] = set()  # devices whose marks have changed and are not stored
         self._reader = MergedReader(log_directory, self._stored + 1, tail)
         self._head = head
         self._swept = 0.0
@@ -97,7 +101,12 @@ class EventKeeper:
         inventories: list[tuple[int, Inventory]] = []
         known: dict[int, Parts] = {}
         for record in records:
-            event = decode_event(record.body[frame_of(record).start :])
+            frame = frame_of(record)
+            if not is_new(self._marks.setdefault(record.device, {}), frame):
+                continue
+            if frame.seq:
+                self._marked.add(record.device)
+            event = decode_event(record.body[frame.start :])
             at = min(event.t + record.skew, record.received)
             if event.data is None:
                 events.append(_happening(record.device, at, event))
@@ -128,12 +137,15 @@ class EventKeeper:
     def _write(self, events: list[Happening], inventories: list[tuple[int, Inventory]], position: int) -> bool:
         while True:
             try:
-                self._store.write(events, inventories, position)
+                self._store.write(
+                    events, inventories, position, {device: self._marks[device] for device in self._marked}
+                )
             except SQLAlchemyError as error:
                 if not self._wait(error):
                     return False
             else:
                 self._stored = max(self._stored, position)
+                self._marked.clear()
                 self.kept += len(events)
                 return True
 

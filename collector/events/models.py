@@ -31,6 +31,15 @@ class EventRow(Base):
     attributes: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+class MarkRow(Base):
+    """The frames with events that were taken of a device: epoch → the highest seq. Written with what they held."""
+
+    __tablename__ = "event_marks"
+
+    device: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    epochs: Mapped[dict[str, int]] = mapped_column(JSON)
+
+
 class InventoryRow(Base):
     """What a device consisted of from `at` on: JSON, compressed with zstd."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -10,7 +10,8 @@ import cramjam
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, insert, select, update
 
-from collector.events.models import EventRow, InventoryRow
+from collector.events.models import EventRow, InventoryRow, MarkRow
+from collector.ingest.intake import Marks
 from collector.register.models import CustomerRow, DeviceRow, SiteRow
 from ticketing import clean
 from ticketing.database import reading
@@ -129,8 +130,21 @@ class EventStore:
         with self._reading.connect() as connection:
             return {row.device: _unpacked(row.packed) for row in connection.execute(query)}
 
-    def write(self, events: Sequence[Happening], inventories: Sequence[tuple[int, Inventory]], position: int) -> None:
-        """Store what the log held up to `position`, once: all of it in one transaction with that position.
+    def marks(self) -> dict[int, Marks]:
+        """Return which frames of each device were taken."""
+        with self._reading.connect() as connection:
+            rows = connection.execute(select(MarkRow.device, MarkRow.epochs)).all()
+        return {row.device: {int(epoch): seq for epoch, seq in row.epochs.items()} for row in rows}
+
+    def write(
+        self,
+        events: Sequence[Happening],
+        inventories: Sequence[tuple[int, Inventory]],
+        position: int,
+        marks: Mapping[int, Marks] | None = None,
+    ) -> None:
+        """Store what the log held up to `position`, once: all of it in one transaction with that position, and with
+        the marks that have changed.
 
         What belongs to a device that the register does not know is left out.
         """
@@ -146,6 +160,7 @@ class EventStore:
             for device, inventory in inventories:
                 if device in owners:
                     _keep_inventory(connection, device, owners[device], inventory)
+            _keep_marks(connection, marks or {})
             if kept is None:
                 connection.execute(insert(CursorRow).values(consumer=CONSUMER, position=position))
             else:
@@ -206,6 +221,13 @@ def _keep_inventory(connection: Connection, device: int, customer: str, inventor
     mine = select(InventoryRow.id).where(InventoryRow.device == device).order_by(InventoryRow.id.desc())
     last = connection.scalars(mine.limit(KEPT_INVENTORIES)).all()[-1]
     connection.execute(delete(InventoryRow).where(InventoryRow.device == device, InventoryRow.id < last))
+
+
+def _keep_marks(connection: Connection, marks: Mapping[int, Marks]) -> None:
+    if marks:
+        connection.execute(delete(MarkRow).where(MarkRow.device.in_(marks)))
+        rows = [{"device": device, "epochs": {str(e): seq for e, seq in own.items()}} for device, own in marks.items()]
+        connection.execute(insert(MarkRow), rows)
 
 
 def _unpacked(packed: bytes) -> Parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,23 @@ def test_many_at_once_is_the_same_as_one_after_the_other(tmp_path: Path, seed: i
         assert heard == told, seed
         assert many.marks == single.marks, seed
         assert many.dump() == single.dump(), seed
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_put_down_and_taken_up_anywhere_it_is_the_same_to_the_bit(tmp_path: Path, seed: int) -> None:
+    head = write(tmp_path, Story(seed).records(2500), random.Random(seed))
+    reader = Reader(tmp_path)
+    records = [record for some in iter(partial(reader.read, head), []) for record in some]
+    chance = random.Random(seed + 1)
+    places = {chance.randrange(head) for _ in range(5)}
+    straight, restarted = State(), State()
+    for record in records:
+        straight.apply(record)
+        restarted.apply(record)
+        if record.number in places:
+            data = restarted.dump()
+            restarted = State()
+            restarted.restore(data)
+            assert restarted.dump() == data, (seed, record.number)
+            assert restarted.digest() == straight.digest(), (seed, record.number)
+    assert restarted.digest() == straight.digest(), (seed, places)

@@ -1,7 +1,7 @@
 """The reference: what the log says must have happened, in plain Python, without any of the collector's own machinery.
 
 It reads frames with the protocol's own decoder and knows one rule: `fault_level > 50` fires for each label `phase`, as
-of the tick before which the newest value came.
+of the tick before which the newest value came. A row that is not newer than the newest, in milliseconds, has no effect.
 """
 
 from __future__ import annotations
@@ -33,19 +33,21 @@ class Model:
     ended: set[str] = field(default_factory=set)
     _schemas: dict[int, list[str]] = field(default_factory=dict)
     _levels: dict[tuple[int, str], float] = field(default_factory=dict)
+    _newest: dict[int, int] = field(default_factory=dict)
 
     def run(self, records: Iterable[Record]) -> Model:
         """Take records, and return itself."""
         for record in records:
             if record.kind == RecordKind.FRAME:
-                self._frame(record.device, record.body)
+                self._frame(record)
             elif record.kind == RecordKind.TICK:
                 high = {series for (_, series), value in self._levels.items() if value > 50}
                 self.ended |= self.fired - high
                 self.fired |= high
         return self
 
-    def _frame(self, device: int, body: bytes) -> None:
+    def _frame(self, record: Record) -> None:
+        device, body = record.device, record.body
         frame = wire.read_frame(body)
         assert frame is not None, "a record without a sound frame"
         if frame.seq:
@@ -55,11 +57,16 @@ class Model:
             self._schemas[wire.schema_id(payload)] = payload.decode().split("\n")
         elif frame.kind == Kind.ROWS:
             rows = wire.read_rows(body, frame)
+            (time,) = struct.unpack_from("<d", body, rows.times + 8 * (rows.rows - 1))
+            at = round(min(time + record.skew, record.received) * 1000)
+            if at <= self._newest.get(device, 0):
+                return
+            self._newest[device] = at
             names = self._schemas[rows.schema]
             for column, name in enumerate(names):
-                at = rows.values + 8 * ((rows.rows - 1) * rows.columns + column)
+                place = rows.values + 8 * ((rows.rows - 1) * rows.columns + column)
                 if name.startswith("fault_level{"):
-                    self._levels[device, name] = struct.unpack_from("<d", body, at)[0]
+                    self._levels[device, name] = struct.unpack_from("<d", body, place)[0]
             # A series that the newest schema of the device lacks is gone.
             gone = [key for key in self._levels if key[0] == device and key[1] not in names]
             for key in gone:

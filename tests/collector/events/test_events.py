@@ -18,6 +18,7 @@ from collector.events.show import parts_of
 from collector.events.store import CONSUMER, KEPT_INVENTORIES, EventStore, Happening, Wanted
 from collector.ingest.messages import decode_event
 from collector.log import Log, RecordKind
+from collector.log.partitions import Range, encode_ranges, folder
 from collector.log.record import encode
 from collector.register import Register
 from collector.state import State
@@ -58,6 +59,10 @@ class World:
 
     def texts(self, scope: Scope = EVERYTHING, **wanted: object) -> list[str]:
         return [one.text for one in self.store.events(scope, Wanted(**wanted))]  # type: ignore[arg-type]
+
+
+def tick_of(ranges: list[Range]) -> bytes:
+    return encode(RecordKind.TICK, 0, START + 1001, 0.0, encode_ranges(ranges))
 
 
 @pytest.fixture
@@ -110,6 +115,35 @@ def test_each_event_is_stored_once_however_often_the_log_is_read(world: World) -
         connection.execute(text("UPDATE cursors SET position = 1 WHERE consumer = :name"), {"name": CONSUMER})
     world.store.write([Happening(world.acme, START, "log", "", "info", "again")], [], 1)
     assert world.texts() == ["second", "first"]
+
+
+def test_a_frame_that_two_processes_took_counts_once(world: World) -> None:
+    directory, first = world.log.directory, world.frame(world.acme, text="first")
+    one, other = (Log(folder(directory, number)) for number in range(2))
+    one.append([first])
+    other.append([first, second := world.frame(world.acme, text="second")])
+    world.log.append([tick_of([Range(0, 1, 2), Range(1, 1, 3)])])
+    assert world.keep().kept == 2
+    one.append([second, world.frame(world.acme, text="third")])  # much later, and after a restart
+    world.log.append([tick_of([Range(0, 2, 4)])])
+    assert world.keep().kept == 1
+    assert world.texts() == ["third", "second", "first"]
+    one.close()
+    other.close()
+
+
+def test_what_could_not_be_stored_is_stored_with_its_marks_later(world: World) -> None:
+    world.log.append([world.frame(world.acme, text="first")])
+    with world.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE event_marks RENAME TO away"))
+        connection.execute(text("CREATE TABLE event_marks (device BIGINT, epochs TEXT)"))
+        connection.execute(text("CREATE TRIGGER no BEFORE INSERT ON event_marks BEGIN SELECT RAISE(ABORT, 'no'); END"))
+    assert world.keep().kept == 0
+    assert world.texts() == []
+    with world.engine.begin() as connection:
+        connection.execute(text("DROP TABLE event_marks"))
+        connection.execute(text("ALTER TABLE away RENAME TO event_marks"))
+    assert world.keep().kept == 1
 
 
 def test_a_time_that_is_ahead_counts_as_the_time_of_arrival(world: World) -> None:
