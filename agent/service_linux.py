@@ -58,9 +58,10 @@ LockPersonality=yes
 MemoryDenyWriteExecute=yes
 RemoveIPC=yes
 SystemCallArchitectures=native
-# @resources stays allowed: the agent lowers its own priority.
+# @resources stays allowed: the agent lowers its own priority. It asks how well the clock is kept, and cannot set it.
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
+SystemCallFilter=adjtimex
 SystemCallErrorNumber=EPERM
 
 [Install]

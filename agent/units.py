@@ -25,15 +25,16 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 PREFIX = ROOT + "/unit/"
 MATCH = "type='signal',sender='org.freedesktop.systemd1',"
 MAX_UNITS = 4_000
-RELIST = 60.0  # seconds between two lists at most, when units have come or gone
+MAX_ASKED = 1_000
+RELIST = 60.0  # seconds between two lists at most
 RECONNECT = 30.0
-UNWATCHED = (".automount", ".device", ".mount", ".scope", ".slice")  # node_exporter's default
+UNWATCHED = (".automount", ".device", ".mount", ".scope", ".slice", ".target")  # Debian's node_exporter
 
 
 class Unit:
-    """A unit as it is now; `type` is that of a service, `restarts` how often systemd has started it again."""
+    """A unit as it is now; `type` is that of a service. What `told` holds is the probe's own."""
 
-    __slots__ = ("active", "load", "numbers", "path", "sub", "type")
+    __slots__ = ("active", "load", "numbers", "path", "sub", "told", "type")
 
     def __init__(self, path: str, load: str, active: str, sub: str) -> None:
         self.path = path
@@ -42,6 +43,7 @@ class Unit:
         self.sub = sub
         self.type = ""
         self.numbers: dict[str, float] = {}
+        self.told: tuple[str, list[tuple[str, str]], str] | None = None
 
 
 class Change:
@@ -204,7 +206,14 @@ class Units:
             self.manager[prop] = str(value)
             return
         unit = self.units.get(name)
-        if unit is not None:
+        if unit is None:
+            return
+        if prop == "ActiveState":
+            self._becomes(name, unit, str(value), unit.sub)
+        elif prop == "LoadState":
+            unit.load = str(value)
+            self._ask_about(name, unit)
+        else:
             self._note(unit, prop, value)
 
     def _note(self, unit: Unit, prop: str, value: object) -> None:
@@ -218,12 +227,23 @@ class Units:
         path = str(message.fields.get("path", ""))
         if member == "PropertiesChanged" and path.startswith(PREFIX) and len(message.body) >= 2:
             self._changed(unit_name(path), message.body[1])
-        elif member in ("UnitNew", "UnitRemoved") and message.body:
-            # Scopes of log-ins and jobs come and go all the time; a list a minute is enough for what is new.
-            if not str(message.body[0]).endswith(UNWATCHED):
-                self._stale = True
+        elif member == "UnitNew" and len(message.body) >= 2:
+            self._new(str(message.body[0]), str(message.body[1]))
+        elif member == "UnitRemoved" and message.body:
+            self.units.pop(str(message.body[0]), None)
         elif member == "Reloading":
             self._stale = True
+
+    def _new(self, name: str, path: str) -> None:
+        """Take a unit that systemd has loaded; scopes of log-ins and mounts come and go all the time."""
+        if name in self.units:
+            return
+        if len(self.units) >= MAX_UNITS or len(self._asked) >= MAX_ASKED:
+            self._stale = True  # a list a minute is enough for a flood
+            return
+        self.units[name] = Unit(path, "", "inactive", "dead")
+        for prop in ("LoadState", "ActiveState"):
+            self._ask(path, SYSTEMD + ".Unit", prop, name)
 
     def _changed(self, name: str, values: object) -> None:
         unit = self.units.get(name)

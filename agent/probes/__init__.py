@@ -55,6 +55,7 @@ LINUX = (
     "uname",
     "os_release",
     "time",
+    "timex",
     "systemd",
     "users",
     "wireless",

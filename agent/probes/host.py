@@ -86,18 +86,25 @@ def read_text(path: str) -> str:
     return data.decode("utf-8", "replace")
 
 
-def read_attribute(path: str) -> str | None:
-    """Return an attribute of /sys, stripped, or None where it is absent or the driver refuses to tell."""
+def read_attribute(path: str, *, ends: str | None = None) -> str | None:
+    """Return an attribute of /sys without white space around it (or what `ends` names instead).
+
+    None where it is absent or the driver refuses to tell. Bytes that are not UTF-8 become U+FFFD, those that follow
+    each other a single one, as Go has it, so that labels agree with node_exporter's.
+    """
     try:
         file = os.open(path, os.O_RDONLY | _CLOEXEC)
     except OSError:
         return None
     try:
-        return os.read(file, 4_096).decode("utf-8", "replace").strip()
+        text = os.read(file, 4_096).decode("utf-8", "replace").strip(ends)
     except OSError:
         return None
     finally:
         os.close(file)
+    while "\ufffd\ufffd" in text:
+        text = text.replace("\ufffd\ufffd", "\ufffd")
+    return text
 
 
 def read_number(path: str) -> float | None:

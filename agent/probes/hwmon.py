@@ -76,7 +76,7 @@ def _sensors(host: Host, folder: str) -> dict[str, dict[str, str]]:
     for path, sensor, element in known[1]:
         text = None if element in MOVING else settled.get(path)
         if text is None:
-            text = read_attribute(path)
+            text = read_attribute(path, ends="\n" if element == "label" else None)
         if text is not None:
             settled[path] = text
             sensors.setdefault(sensor, {})[element] = text

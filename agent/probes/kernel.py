@@ -28,8 +28,10 @@ def kernel(host: Host) -> Iterator[tuple[str, float]]:
     allocated, _, maximum = host.read_proc("sys/fs/file-nr").split()[:3]
     yield "node_filefd_allocated", float(allocated)
     yield "node_filefd_maximum", float(maximum)
-    yield "node_entropy_available_bits", float(host.read_proc("sys/kernel/random/entropy_avail"))
-    yield "node_entropy_pool_size_bits", float(host.read_proc("sys/kernel/random/poolsize"))
+    for file, name in (("entropy_avail", "available"), ("poolsize", "pool_size")):
+        bits = read_number(f"{host.proc}/sys/kernel/random/{file}")
+        if bits is not None:
+            yield f"node_entropy_{name}_bits", bits
     enforced = read_number(host.sys + "/fs/selinux/enforce")
     yield "node_selinux_enabled", float(enforced is not None)
     if enforced is not None:

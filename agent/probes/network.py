@@ -88,8 +88,9 @@ def _state(host: Host, folder: str, device: str) -> Iterator[tuple[str, float]]:
     yield "node_network_up" + label, float(state == "up")
     yield from _numbers(folder, MOVING, label)
     speed = read_attribute(folder + "speed")
-    if speed:  # Mbit/s; unknown is -1, which node_exporter 1.5 passes on like this
-        yield "node_network_speed_bytes" + label, int(speed) * 1_000_000 / 8
+    megabits = integer(speed) if speed else None
+    if megabits is not None:  # unknown is -1, which node_exporter 1.5 passes on like this
+        yield "node_network_speed_bytes" + label, megabits * 1_000_000 / 8
     key = "network." + device
     known = host.memory.get(key)
     if not isinstance(known, tuple) or known[0] <= 1:
@@ -107,5 +108,14 @@ def _state(host: Host, folder: str, device: str) -> Iterator[tuple[str, float]]:
 def _numbers(folder: str, files: tuple[tuple[str, str], ...], label: str) -> Iterator[tuple[str, float]]:
     for file, name in files:
         text = read_attribute(folder + file)
-        if text:
-            yield f"node_network_{name}{label}", float(int(text, 0))
+        number = integer(text) if text else None
+        if number is not None:
+            yield f"node_network_{name}{label}", number
+
+
+def integer(text: str) -> float | None:
+    """Return a number of /sys, decimal or 0x…; None if it is none, so that the others are told all the same."""
+    try:
+        return float(int(text, 0))
+    except ValueError:
+        return None

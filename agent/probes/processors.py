@@ -101,7 +101,7 @@ def _schedstat(host: Host) -> Iterator[tuple[str, float]]:
         return
     for line in lines:
         fields = line.split()
-        if line.startswith("cpu") and len(fields) == 10:
+        if line.startswith("cpu") and len(fields) >= 10:
             label = f'{{cpu="{fields[0][3:]}"}}'
             yield "node_schedstat_running_seconds_total" + label, int(fields[7]) / 1e9
             yield "node_schedstat_waiting_seconds_total" + label, int(fields[8]) / 1e9

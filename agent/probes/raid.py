@@ -71,7 +71,8 @@ def _size(description: str, line: str) -> tuple[int, int, int]:
 
 
 def _progress(line: str) -> str:
-    if "recovery" in line or "reshape" in line:
+    """Return what is under way; an array that takes another shape is active meanwhile."""
+    if "recovery" in line:
         return "recovering"
     if "resync" in line:
         return "resync"

@@ -51,7 +51,7 @@ def systemd(host: Host) -> Iterator[tuple[str, float]]:
         counts[unit.active] = counts.get(unit.active, 0) + 1
         if unit.load == "loaded" and not name.endswith(UNWATCHED) and watched < MAX_UNITS:
             watched += 1
-            yield from _unit(host, name, unit)
+            yield from _unit(name, unit)
     for state, count in counts.items():
         yield f'node_systemd_units{{state="{state}"}}', float(count)
 
@@ -76,14 +76,14 @@ def _manager(units: Units) -> Iterator[tuple[str, float]]:
         yield "node_systemd_version" + labels(version=version), float(major)
 
 
-def _unit(host: Host, name: str, unit: Unit) -> Iterator[tuple[str, float]]:
-    known = host.memory.get("systemd." + name)
-    if not isinstance(known, tuple) or known[0] != unit.type:
+def _unit(name: str, unit: Unit) -> Iterator[tuple[str, float]]:
+    known = unit.told
+    if known is None or known[0] != unit.type:
         series = [
             (state, "node_systemd_unit_state" + labels(name=name, state=state, type=unit.type)) for state in STATES
         ]
         known = (unit.type, series, labels(name=name))
-        host.memory["systemd." + name] = known
+        unit.told = known
     for state, text in known[1]:
         yield text, float(state == unit.active)
     for prop, value in unit.numbers.items():

@@ -1,34 +1,36 @@
 """Metric by metric against Debian's prometheus-node-exporter, on this machine and on the recorded one."""
 
-import math
 import os
 import shutil
+import socket
 import subprocess
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from agent import probes, wire
-from agent.probes import NoData
+from agent import probes
+from agent.exposition import describe, metrics
 from agent.probes.host import Host
 from tests.agent.helpers import eventually
 from tests.agent.machines import unpack
+from tests.agent.readings import Elsewhere, Series, key, ours
+from tests.agent.systemd import PYTHON, booted, inside, needs_systemd, systemctl
 
 BINARY = shutil.which("prometheus-node-exporter")
-Series = tuple[str, frozenset[tuple[str, str]]]
 
 if BINARY is None and os.environ.get("CI") == "true":
     raise RuntimeError("CI needs prometheus-node-exporter: make servers")
 pytestmark = pytest.mark.skipif(BINARY is None, reason="prometheus-node-exporter is missing: make servers")
 
-# What node_exporter reads and the agent does not (yet): adjtimex(2) needs ctypes, 1 MB of memory.
+# What node_exporter reads and the agent does not (yet).
 NOT_OURS = tuple(
     str.split(
-        "node_exporter_ node_scrape_ node_textfile_ node_timex_ node_processes_threads_state node_systemd_ node_xfs_ "
-        "node_btrfs_ node_zfs_ node_nfs node_rapl_ node_ipvs_ node_infiniband_"
+        "node_exporter_ node_scrape_ node_textfile_ node_processes_threads_state node_xfs_ node_btrfs_ node_zfs_ "
+        "node_nfs node_rapl_ node_ipvs_ node_infiniband_"
     )
 )
 # What goes both ways, or by more between node_exporter's reading and ours than between our two around it.
@@ -37,18 +39,19 @@ RESTLESS = tuple(
         "node_procs_running node_procs_blocked node_sockstat_ node_netstat_Tcp_CurrEstab node_filefd_ node_memory_ "
         "node_filesystem_ node_processes_ node_network_ node_disk_io_now node_udp_queues node_nf_conntrack_entries "
         "node_hwmon_ node_thermal_ node_cpu_scaling_frequency_hertz node_entropy_available_bits node_power_supply_ "
-        "node_arp_entries node_load"
+        "node_arp_entries node_load node_timex_"
     )
 )
 
 
 @contextmanager
-def exporter(*options: str) -> Iterator[str]:
-    """A node_exporter; yields its URL."""
+def exporter(*options: str, within: Sequence[str] = ()) -> Iterator[str]:
+    """A node_exporter, started by the words of `within`; yields its URL."""
     assert BINARY is not None
-    port = 20_000 + os.getpid() % 10_000
-    url = f"http://127.0.0.1:{port}/metrics"
-    command = [BINARY, f"--web.listen-address=127.0.0.1:{port}", "--collector.processes", *options]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://{address}/metrics"
+    command = [*within, BINARY, f"--web.listen-address={address}", "--collector.processes", *options]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
 
@@ -81,21 +84,6 @@ def theirs(url: str) -> tuple[dict[Series, float], dict[str, str]]:
     return values, types
 
 
-def key(series: str) -> Series:
-    name, labels = wire.read_series(series)
-    return name, frozenset(labels.items())
-
-
-def ours(host: Host) -> dict[Series, float]:
-    values: dict[Series, float] = {}
-    for probe in probes.discover().values():
-        try:
-            values |= {key(series): value for series, value in probe.read(host) if not math.isnan(value)}
-        except NoData:
-            continue
-    return values
-
-
 def compared(found: dict[Series, float]) -> dict[Series, float]:
     return {
         series: value
@@ -104,8 +92,9 @@ def compared(found: dict[Series, float]) -> dict[Series, float]:
     }
 
 
-def test_the_recorded_machine(tmp_path: Path) -> None:
-    unpack("server", tmp_path)
+@pytest.mark.parametrize("name", ["server", "old", "new"])
+def test_the_recorded_machines(tmp_path: Path, name: str) -> None:
+    unpack(name, tmp_path)
     host = Host(root=f"{tmp_path}/root", proc=f"{tmp_path}/proc", sys=f"{tmp_path}/sys")
     with exporter(
         f"--path.procfs={tmp_path}/proc",
@@ -114,16 +103,19 @@ def test_the_recorded_machine(tmp_path: Path) -> None:
         f"--path.udev.data={tmp_path}/root/run/udev/data",
         "--no-collector.netdev.netlink",
     ) as url:
-        mine, (peers, _) = compared(ours(host)), theirs(url)
-    # It makes a processor 1 up, with all zeros, for there are 0 and 2.
-    phantom = {("node_cpu_seconds_total", "1"), ("node_cpu_guest_seconds_total", "1")}
+        mine, (told, types) = compared(ours(host)), theirs(url)
+    # It makes a processor 1 of the server up, with all zeros, for there are 0 and 2.
+    phantom = {("node_cpu_seconds_total", "1"), ("node_cpu_guest_seconds_total", "1")} if name == "server" else set()
+    # What it reads of its own interfaces by netlink only.
+    alone = ("node_network_receive_nohandler_total",) if name == "new" else ()
     peers = {
         series: value
-        for series, value in compared(peers).items()
+        for series, value in compared(told).items()
         if (series[0], dict(series[1]).get("cpu")) not in phantom
     }
-    assert mine.keys() == peers.keys()
-    live = ("node_time_seconds", "node_filesystem_")
+    assert {series for series in mine if not series[0].startswith(alone or "-")} == peers.keys()
+    assert types_that_differ({series[0] for series in mine}, types) == {}
+    live = ("node_time_seconds", "node_filesystem_", "node_timex_")
     differing = {
         series: (mine[series], value)
         for series, value in peers.items()
@@ -137,23 +129,25 @@ def test_this_machine() -> None:
 
     The machine is at work meanwhile: what disagrees is looked at again, and is wrong if it always does.
     """
+    host = Host()
     with exporter() as url:
-        wrong = disagreeing(url)
+        wrong = disagreeing(url, lambda: ours(host))
         for _ in range(5):
             if not wrong:
                 break
-            again = disagreeing(url)
+            again = disagreeing(url, lambda: ours(host))
             wrong = {series: again[series] for series in wrong.keys() & again.keys()}
+        _, types = theirs(url)
     assert wrong == {}
+    assert types_that_differ({series[0] for series in ours(host)}, types) == {}
 
 
-def disagreeing(url: str) -> dict[Series, tuple[float | None, ...]]:
+def disagreeing(url: str, read: Callable[[], dict[Series, float]]) -> dict[Series, tuple[float | None, ...]]:
     """Return (before, theirs, after) of what one side has alone, or tells differently."""
-    host = Host()
-    before = compared(ours(host))
+    before = compared(read())
     peers = compared(theirs(url)[0])
-    after = compared(ours(host))
-    assert len(peers) > 300
+    after = compared(read())
+    assert len(peers) > 250
     return {
         series: (before.get(series), peers.get(series), after.get(series))
         for series in before.keys() | peers.keys() | after.keys()
@@ -173,21 +167,71 @@ def agrees(name: str, before: float | None, value: float | None, after: float | 
     return least - 1e-9 * abs(least) <= value <= most + 1e-9 * abs(most)
 
 
-def test_types_are_the_same() -> None:
-    from agent.exposition import describe, metrics
+def types_that_differ(names: set[str], types: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return (our type, theirs) of the metrics of which both tell, and not the same."""
+    told = [metric for probe in probes.discover().values() for metric in metrics(probe.read.__doc__ or "")]
+    ours = {name: describe(name, told)[0] for name in names & types.keys()}
+    return {name: (kind, types[name]) for name, kind in ours.items() if kind != types[name]}
 
-    told = {name: metrics(probe.read.__doc__ or "") for name, probe in probes.discover().items()}
-    with exporter() as url:
-        _, types = theirs(url)
-    wrong: dict[str, str] = {}
-    for name, probe in probes.discover().items():
+
+SERVICE = "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep %s\n"
+ONCE = "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=%s\n"
+UNITS = {
+    "web.service": SERVICE % 1_000,
+    "a@b\\x2dc.service": SERVICE % 1_000,
+    "wants.service": SERVICE.replace("[Service]", "Wants=missing.service\n[Service]") % 1_000,
+    "notify.service": SERVICE % 1_000 + "Type=notify\nTimeoutStartSec=1000\n",
+    "one.service": ONCE % "/bin/true",
+    "bad.service": ONCE % "/bin/false",
+    "tick.timer": "[Unit]\nDefaultDependencies=no\n[Timer]\nOnActiveSec=0.1\nUnit=one.service\n",
+    "never.timer": "[Unit]\nDefaultDependencies=no\n[Timer]\nOnActiveSec=1000\nUnit=one.service\n",
+    "echo.socket": "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/echo.sock\nAccept=yes\n",
+    "web.socket": "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/web.sock\n",
+    "my.target": "[Unit]\nDefaultDependencies=no\n",
+    "my.slice": "[Unit]\nDefaultDependencies=no\n",
+}
+# Names that the table of mounts escapes, one mounted over another, one read-only through a bind, one of no size.
+MOUNTS = r"""
+mkdir /odd && cd /odd
+for name in plain 'with space' 'tab	tab' 'back\slash' 'quote"q' 'hash#h' 'uni-é中' 'oct\040x' 'new
+line'; do
+    mkdir "$name" && mount -t tmpfs -o size=1m,nr_inodes=100 "dev $name" "/odd/$name"
+done
+mkdir bound over zero shut
+mount --bind /odd/plain bound && mount -o remount,ro,bind bound
+mount -t tmpfs -o size=3m first over && mount -t tmpfs -o size=4m second over && mount -t tmpfs -o size=4m second over
+mount -t tmpfs -o size=0,nr_inodes=0 none zero
+mount -t tmpfs -o mode=000,ro shut shut
+"""
+
+
+@needs_systemd()
+def test_a_systemd_with_odd_mounts(tmp_path: Path) -> None:
+    """All that it has by default, and its systemd collector with restarts, in namespaces of our own."""
+    with booted(tmp_path, UNITS) as root:
+        subprocess.run(inside(root, "sh", "-ec", MOUNTS), check=True)
+        agent = Elsewhere(inside(root, PYTHON, "-I", "-S"), "/src/tests/agent/readings.py")
         try:
-            names = {series.partition("{")[0] for series, _ in probe.read(Host())}
-        except NoData:
-            continue
-        wrong |= {
-            metric: describe(metric, told[name])[0]
-            for metric in names & types.keys()
-            if describe(metric, told[name])[0] != types[metric]
-        }
-    assert wrong == {}
+            agent.read()  # so that it is told of what comes now
+            systemctl(root, "start", "--no-block", *UNITS)
+            eventually(lambda: "activating" in systemctl(root, "is-active", "notify.service"), 60)
+            eventually(lambda: "failed" in systemctl(root, "is-active", "bad.service"), 60)
+            subprocess.run(inside(root, "mount", "-t", "tmpfs", "later", "/odd/over"), check=True)
+            options = ("--collector.systemd", "--collector.systemd.enable-restarts-metrics")
+            with exporter(*options, within=inside(root)) as url:
+                # There is no /sys in it, where the agent finds these.
+                unseen = {"node_network_receive_nohandler_total"}
+                wrong = disagreeing(url, agent.read)
+                until = time.monotonic() + 60
+                while {name for name, _ in wrong} - unseen and time.monotonic() < until:  # systemd tells of its units
+                    wrong = disagreeing(url, agent.read)
+                _, types = theirs(url)
+            mine = compared(agent.read())
+        finally:
+            agent.close()
+    assert [(series, told) for series, told in wrong.items() if series[0] not in unseen] == []
+    assert types_that_differ({series[0] for series in mine}, types) == {}
+    points = {dict(labels)["mountpoint"] for name, labels in mine if name == "node_filesystem_readonly"}
+    assert {"/odd/with space", "/odd/tab\ttab", '/odd/quote"q', "/odd/uni-é中", "/odd/over", "/odd/bound"} <= points
+    states = {dict(labels)["name"] for name, labels in mine if name == "node_systemd_unit_state"}
+    assert {"bad.service", "a@b\\x2dc.service", "echo.socket"} <= states

@@ -13,14 +13,14 @@ from agent import probes, wire
 from agent.batch import Layout
 from agent.exposition import describe, exposition, metrics, number
 from agent.log import Log
-from agent.probes import NoData, disk, filesystem, hwmon
+from agent.probes import NoData, disk, filesystem, hwmon, timex
 from agent.probes.host import MAX_FILE, Host
 from agent.runner import Runner
 from tests.agent.helpers import NOW, Clock
 from tests.agent.machines import FIXTURES, unpack
 
 FOUND = probes.discover("linux")
-LIVE = ("uname", "systemd")  # ask the running kernel, the running systemd
+LIVE = ("uname", "systemd", "timex")  # ask the running kernel, the running systemd
 
 
 def statvfs(path: str) -> os.statvfs_result:
@@ -104,6 +104,37 @@ def change(host: Host, path: str, text: str | bytes) -> None:
     file = Path(getattr(host, path.partition("/")[0])) / path.partition("/")[2]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def test_a_label_of_bytes_is_told_as_node_exporter_does(server: Host) -> None:
+    change(server, "sys/class/power_supply/BAT0/model_name", b"LNV-45N1\xc0\x8a\n")
+    assert any('model_name="LNV-45N1\ufffd"' in series for series in read("power", server))
+
+
+def test_a_property_that_is_no_number_costs_the_others_nothing(server: Host) -> None:
+    before = read("network", server)
+    for file in ("mtu", "speed", "ifindex"):
+        change(server, f"sys/class/net/eth0/{file}", "rubbish\n")
+    server.memory.clear()
+    gone = before.keys() - read("network", server).keys()
+    names = ("node_network_mtu_bytes", "node_network_speed_bytes", "node_network_iface_id")
+    assert gone == {name + '{device="eth0"}' for name in names}
+
+
+def test_the_clock_as_the_kernel_keeps_it() -> None:
+    """Of adjtimex(2): nanoseconds or microseconds by a bit of the status, and no data where asking is forbidden."""
+    words = [0, 1_500, 65_536, 16, 32, 0x2001, 7, 1, 2, 3, 4, 10_000, 5, 6, 8, 9, 10, 11, 12, 13, 37]
+    told = dict(timex.readings(0, timex.TIMEX.pack(*words)))
+    assert told["node_timex_offset_seconds"] == 1.5e-6
+    assert told["node_timex_frequency_adjustment_ratio"] == 1.000001
+    assert told["node_timex_sync_status"] == 1
+    assert told["node_timex_tai_offset_seconds"] == 37
+    words[5] = 1
+    told = dict(timex.readings(timex.TIME_ERROR, timex.TIMEX.pack(*words)))
+    assert told["node_timex_offset_seconds"] == 1.5e-3
+    assert told["node_timex_sync_status"] == 0
+    with pytest.raises(NoData):
+        dict(timex.readings(-1, bytes(timex.TIMEX.size)))
 
 
 def test_idle_time_that_falls_a_little_does_not_fall_here(server: Host) -> None:
