@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from agent.wire import Kind
 from collector.log import Block, RecordKind
-from collector.observed import not_an_agents
+from collector.observed import OWN
 from collector.singles import Singles, frames, singles
-from rules.steady import SteadyRows
+from rules import steady
 
 if TYPE_CHECKING:
     from collector.state import State
     from rules.alerts import Transition
+    from rules.layouts import Layout
 
+_NEVER: Final = 1 << 64  # above every seq
 _FEW: Final = 8  # singles between two barriers that are not worth it
 Indices = NDArray[np.intp]
 
@@ -83,28 +85,30 @@ def _take(state: State, found: Singles, order: Indices, others: set[int]) -> NDA
     starts = np.concatenate(([0], np.flatnonzero(fresh) + 1))
     ends = np.concatenate((starts[1:], [len(order)]))
     unusual = np.concatenate(([0], np.cumsum(~(fresh | usual))))  # before each row
-    whole = (unusual[ends - 1] == unusual[starts]).tolist()
-    lasts = ends - 1
-    taken = np.zeros(len(order), np.bool_)
-    rows = SteadyRows(state.fleet, found)
+    whole = (unusual[ends - 1] == unusual[starts]) & (seqs[starts] > 0) & (epochs[starts] < np.uint64(OWN))
+    firsts, lasts = starts[whole], ends[whole] - 1
+    layouts: list[Layout] = []
     heard: list[int] = []
+    fit = np.zeros(len(firsts), np.bool_)
     each = zip(
-        whole, devices[starts].tolist(), schemas[starts].tolist(), columns[starts].tolist(), epochs[starts].tolist(),
-        seqs[starts].tolist(), seqs[lasts].tolist(), times[starts].tolist(), times[lasts].tolist(),
-        found.at[order[lasts]].tolist(), found.times[order[starts]].tolist(), starts.tolist(), ends.tolist(),
-        strict=True,
+        devices[firsts].tolist(), schemas[firsts].tolist(), columns[firsts].tolist(), epochs[firsts].tolist(),
+        seqs[firsts].tolist(), seqs[lasts].tolist(), times[firsts].tolist(), range(len(firsts)), strict=True,
     )  # fmt: skip
-    for well, device, schema, width, epoch, seq, newest, time, latest, at, first, start, end in each:
-        if not well or device in others or not seq or not_an_agents(epoch):
-            continue
+    for device, schema, width, epoch, seq, newest, time, place in each:
         marks = state.marks.get(device)
-        layout = state.steady_layout(device, schema)
-        if marks is None or layout is None or not rows.fits(layout, width, time) or seq <= marks.get(epoch, 1 << 64):
+        layout = state.layouts.get((device, schema))
+        if marks is None or layout is None or device in others or not steady.fits(layout, width, time):
+            continue
+        if seq <= marks.get(epoch, _NEVER):
             continue
         marks[epoch] = newest
         heard.append(device)
-        rows.add(layout, order[start:end], at, first, latest)
-        taken[start:end] = True
-    rows.write()
-    state.presence.heard_all(heard, found.received[order[lasts[taken[starts]]]])
+        layouts.append(layout)
+        fit[place] = True
+    if not layouts:
+        return np.zeros(len(order), np.bool_)
+    whole[whole] = fit
+    taken = np.repeat(whole, ends - starts)
+    steady.write(state.fleet, found, layouts, order[taken], np.cumsum((ends - starts)[whole]))
+    state.presence.heard_all(heard, found.received[order[ends[whole] - 1]])
     return taken

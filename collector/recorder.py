@@ -25,7 +25,8 @@ from collector.singles import Singles, frames, singles
 FLUSH_SECONDS = 30.0
 RETRY_SECONDS = 2.0
 GATHER_SECONDS = 1.0  # for so long rows are left in the log, so that each device's are taken together
-MANY_RECORDS = 8_192  # or until there are so many records
+MANY_RECORDS = 16_384  # or until there are so many records
+_CHUNK = 16 << 20
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,7 +53,7 @@ class Recorder:
         first = kept[0].first if kept else head
         if not first <= self.history.position() <= head:  # the log lost its beginning, or all of it
             self.history.rebase(first)
-        self._reader = MergedReader(log_directory, self.history.position(), tail)
+        self._reader = MergedReader(log_directory, self.history.position(), tail, _CHUNK)
         self._known = known
         self._schemas: dict[int, SchemaRef] = {}
         self._head = head

@@ -86,6 +86,7 @@ class State:
         position: the number of the last record that was applied.
         devices: the target labels of each device.
         hellos: what each device's agent said of itself.
+        layouts: those of the rows that devices sent, by device and schema.
         schemas: the payload of each schema that rows may name.
         marks: the frames that were taken of each device.
         merged: the record of each partition of the log from which on no tick has named it yet.
@@ -119,7 +120,7 @@ class State:
         self.now = 0.0
         self.dropped = 0
         self._series: dict[int, Series] = {}
-        self._layouts: dict[tuple[int, int], Layout] = {}
+        self.layouts: dict[tuple[int, int], Layout] = {}
         self._part_layouts: dict[tuple[int, int], Layout] = {}
         self._own: dict[int, Layout] = {}
 
@@ -196,7 +197,7 @@ class State:
 
     def _rows(self, record: Record, frame: wire.Frame) -> None:
         samples = samples_of(record, frame)
-        layout = self._layouts.get((record.device, samples.schema)) or self._layout(
+        layout = self.layouts.get((record.device, samples.schema)) or self._layout(
             record.device, samples.schema, source_of(frame.epoch)
         )
         if layout is None:
@@ -212,7 +213,7 @@ class State:
         series = self._series.get(schema)
         if series is None:
             series = self._series[schema] = wire.read_schema(payload)
-        layout = self._layouts[device, schema] = self.fleet.layout(device, schema, series, source)
+        layout = self.layouts[device, schema] = self.fleet.layout(device, schema, series, source)
         return layout
 
     def _part(self, record: Record, frame: wire.Frame) -> None:
@@ -233,10 +234,6 @@ class State:
             if device not in self.hellos:
                 self.presence.interval(device, WRITER_INTERVAL)
         append_sparse(self.fleet, layout, samples.times, samples.values, is_absent(samples.values))
-
-    def steady_layout(self, device: int, schema: int) -> Layout | None:
-        """Return the layout of a device's rows, if it sent such rows before."""
-        return self._layouts.get((device, schema))
 
     def _hello(self, device: int, hello: Hello, now: float) -> None:
         self.hellos[device] = hello
@@ -281,7 +278,7 @@ class State:
         self._part_layouts = {key: layout for key, layout in self._part_layouts.items() if key[0] != device}
         self.marks.pop(device, None)
         self._own.pop(device)
-        self._layouts = {key: layout for key, layout in self._layouts.items() if key[0] != device}
+        self.layouts = {key: layout for key, layout in self.layouts.items() if key[0] != device}
         return self.engine.forget({"instance": labels["instance"]}, now, "the device was retired")
 
     def _tick(self, now: float) -> list[Transition]:

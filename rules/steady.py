@@ -1,7 +1,8 @@
-"""Rows of many devices at once: one scatter for all of them."""
+"""Rows of many sources at once: one scatter for all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ from rules.slots import GONE, Slots, Values
 if TYPE_CHECKING:
     from rules.fleet import Fleet
 
+Indices = NDArray[np.intp]
+
 
 class Found(Protocol):
     """Rows in a buffer: their times in seconds, and where in `floats` the values of each begin."""
@@ -23,59 +26,66 @@ class Found(Protocol):
     at: Slots
 
 
-class SteadyRows:
-    """Collects rows that are newer than all that their sources sent, in layouts that stand, and writes them at once.
+def fits(layout: Layout, columns: int, time: float) -> bool:
+    """Whether rows of so many columns, the first at this time (ms), can be written."""
+    source = layout.source
+    return layout is source.layout and time > source.last and columns == len(layout.slots)
 
-    The effect is that of `Fleet.append` for each of them. No source may be added twice before `write`.
+
+def write(fleet: Fleet, found: Found, layouts: Sequence[Layout], rows: Indices, ends: Indices) -> None:
+    """Write rows that are newer than all that their sources sent, in layouts that stand (`fits`).
+
+    `rows` are those of the first layout in the order of their times, then those of the second and so on; `ends` tells
+    where each layout's end. No source may have two layouts. The effect is that of `Fleet.append` for each row.
     """
+    lasts = rows[ends - 1]
+    latest = np.rint(found.times[lasts] * 1000)
+    for layout, time in zip(layouts, latest.tolist(), strict=True):
+        layout.source.last = time
+    widths = [len(layout.slots) for layout in layouts]
+    slots = np.concatenate([layout.slots for layout in layouts])
+    floats = found.floats
+    values = np.concatenate(
+        [floats[at : at + width] for at, width in zip(found.at[lasts].tolist(), widths, strict=True)]
+    )
+    array = fleet.array
+    array.values[slots] = values
+    array.times[slots] = np.repeat(latest, widths)
+    missing = _missing(fleet, values)
+    if missing is not None:
+        array.times[slots[missing]] = GONE
+    _write_windows(fleet, found, layouts, rows, ends)
+    fleet.dirty = min(fleet.dirty, float(found.times[rows].min()))
+    for layout in layouts:
+        if layout.names is not None:
+            fleet.record(layout.names)
+    fleet.epoch += 1
 
-    def __init__(self, fleet: Fleet, found: Found) -> None:
-        self._fleet = fleet
-        self._found = found
-        self._floats = found.floats
-        self._slots: list[Slots] = []
-        self._values: list[Values] = []
-        self._times: list[float] = []
-        self._widths: list[int] = []
 
-    @staticmethod
-    def fits(layout: Layout, columns: int, time: float) -> bool:
-        """Whether rows of so many columns, the first at this time (ms), can be added."""
-        source = layout.source
-        return layout is source.layout and time > source.last and columns == len(layout.slots)
+def _missing(fleet: Fleet, values: Values) -> NDArray[np.bool_] | None:
+    """Return where there is no value, None if there is one everywhere."""
+    least = np.minimum.reduce(values)
+    if least == least:
+        return None
+    return is_stale(values) if fleet.keep_nan else np.isnan(values)
 
-    def add(self, layout: Layout, rows: NDArray[np.intp], at: int, first: float, latest: float) -> None:
-        """Add rows of one source, in the order of their times: of the first (in seconds) to the last (in ms), whose
-        values are at `at`.
-        """
-        width = len(layout.slots)
-        layout.source.last = latest
-        self._slots.append(layout.slots)
-        self._values.append(self._floats[at : at + width])
-        self._times.append(latest)
-        self._widths.append(width)
-        if layout.columns is not None:
-            self._note(layout, layout.columns, rows)
-        if first < self._fleet.dirty:
-            self._fleet.dirty = first
-        self._fleet.touch(layout)
 
-    def _note(self, layout: Layout, columns: NDArray[np.intp], rows: NDArray[np.intp]) -> None:
-        """Let the windows have what they keep of the rows."""
-        kept = self._floats[self._found.at[rows][:, None] + columns]
-        least = np.minimum.reduce(kept, axis=None)
-        if least != least:  # a NaN is in it, perhaps a value
-            kept[is_stale(kept) if self._fleet.keep_nan else np.isnan(kept)] = STALE
-        self._fleet.windows.note(layout, self._found.times[rows], kept)
-
-    def write(self) -> None:
-        """Write all that was added."""
-        if not self._slots:
-            return
-        array = self._fleet.array
-        slots, values = np.concatenate(self._slots), np.concatenate(self._values)
-        array.values[slots] = values
-        array.times[slots] = np.repeat(self._times, self._widths)
-        missing = is_stale(values) if self._fleet.keep_nan else np.isnan(values)
-        if missing.any():
-            array.times[slots[missing]] = GONE
+def _write_windows(fleet: Fleet, found: Found, layouts: Sequence[Layout], rows: Indices, ends: Indices) -> None:
+    """Let the windows have what they keep of the rows: of each source the first, then of each the second …"""
+    starts = np.concatenate(([0], ends[:-1]))
+    places = [place for place, layout in enumerate(layouts) if layout.columns is not None]
+    left = starts[places]
+    while places:
+        some = [layouts[place] for place in places]
+        columns = [layout.columns for layout in some if layout.columns is not None]
+        these = rows[left]
+        at = np.repeat(found.at[these], [len(each) for each in columns])
+        kept = found.floats[at + np.concatenate(columns)]
+        missing = _missing(fleet, kept)
+        if missing is not None:
+            kept[missing] = STALE
+        fleet.windows.write(some, found.times[these], kept)
+        left += 1
+        more = left < ends[places]
+        places = [place for place, again in zip(places, more.tolist(), strict=True) if again]
+        left = left[more]

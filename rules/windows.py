@@ -5,6 +5,7 @@ What is appended is noted and written to the rings all together, when somebody l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -164,6 +165,17 @@ class Windows(Rings):
         if len(self.pending) >= _PENDING:
             self.flush()
 
+    def write(self, layouts: Sequence[Layout], times: Values, kept: Values) -> None:
+        """Take one row of each of several sources: its time in seconds, and what `columns` of its layout kept, all
+        one after the other.
+        """
+        self.flush()
+        gone = [len(layout.kept) - len(layout.columns) for layout in layouts if layout.columns is not None]
+        if any(gone):
+            places = np.cumsum([len(layout.columns) for layout in layouts if layout.columns is not None])
+            kept = np.insert(kept, np.repeat(places, gone), STALE)
+        self._write(layouts, np.rint(times * 1000), kept)
+
     def flush(self) -> None:
         """Write what was noted to the rings."""
         pending, self.pending = self.pending, []
@@ -186,17 +198,16 @@ class Windows(Rings):
 
     def _write_rounds(self, rounds: list[list[Entry]]) -> None:
         for entries in rounds:
-            self._write(entries)
+            times = np.rint(np.concatenate([entry.times for entry in entries]) * 1000)
+            values = np.concatenate([self._padded(entry.kept, entry.layout) for entry in entries])
+            self._write([entry.layout for entry in entries], times, values)
 
-    def _write(self, entries: list[Entry]) -> None:
+    def _write(self, layouts: Sequence[Layout], times: Values, values: Values) -> None:
         """Write one row of each of several sources."""
-        times = np.rint(np.concatenate([entry.times for entry in entries]) * 1000)
-        counts = [len(entry.layout.tracks) for entry in entries]
-        tracks = np.concatenate([entry.layout.tracks for entry in entries])
-        times = np.repeat(times, counts)
+        tracks = np.concatenate([layout.tracks for layout in layouts])
+        times = np.repeat(times, [len(layout.tracks) for layout in layouts])
         self._make_room(tracks, times)
-        slots = np.concatenate([entry.layout.kept for entry in entries])
-        values = np.concatenate([self._padded(entry.kept, entry.layout) for entry in entries])
+        slots = np.concatenate([layout.kept for layout in layouts])
         of = self.track[slots]
         self.arena.put(self.row[slots] + self.head[of] % self.capacity[of], values)
         self.arena.put(self.time_row[tracks] + self.head[tracks] % self.capacity[tracks], times)

@@ -1,20 +1,21 @@
 """Group commit: what arrived while one group was written is written together, and answered then."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
 
 from collector.errors import LogError
 from collector.log import Log
 
 MAX_WAITING_BYTES = 64 << 20
+_LOG = logging.getLogger(__name__)
 
-Waiting = TypeVar("Waiting")
+Done = Callable[[LogError | None], None]
 
 
-class Committer(Generic[Waiting]):
+class Committer:
     """Writes records to the log off the event loop, and tells what became of each request's own.
 
     Attributes:
@@ -28,44 +29,40 @@ class Committer(Generic[Waiting]):
         log: Log,
         *,
         linger: float,
-        settle: Callable[[list[Waiting], LogError | None], None],
+        settled: Callable[[LogError | None, bool], None],
         observe: Callable[[float], None],
     ) -> None:
         """`linger` seconds pass before each commit.
 
-        `settle(requests, error)` is called on the loop after each group, with all whose records were in it;
-        `observe(seconds)` with the time that writing and syncing it took.
+        `settled(error, other)` is called on the loop after each group, when all were told whose records were in it;
+        `other` says whether it held anything but usual pushes. `observe(seconds)` is called with the time that
+        writing and syncing it took.
         """
         self.errors = 0
         self.failing = ""
         self.waiting_bytes = 0
         self._log = log
         self._linger = linger
-        self._settle = settle
+        self._settled = settled
         self._observe = observe
         self._records: list[bytes] = []
-        self._waiting: list[Waiting] = []
+        self._waiting: list[Done] = []
+        self._other = False
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
         self._stopping = False
 
-    def put(self, records: list[bytes], request: Waiting) -> None:
-        """Queue the records of a request.
+    def put(self, records: list[bytes], done: Done, *, usual: bool = False) -> None:
+        """Queue the records of a request; `done(error)` is called when they are durable, or cannot be.
 
-        No records is a valid request: it is settled after all that was queued before it.
+        No records is a valid request: it is settled after all that was queued before it. `usual` are pushes whose
+        consumers are told by the tick that follows them.
         """
         self._records += records
         self.waiting_bytes += sum(map(len, records))
-        self._waiting.append(request)
+        self._waiting.append(done)
+        self._other |= not usual
         self._wake.set()
-
-    def put_one(self, record: bytes, request: Waiting) -> None:
-        """Queue a request that has one record."""
-        self._records.append(record)
-        self.waiting_bytes += len(record)
-        if not self._waiting:
-            self._wake.set()
-        self._waiting.append(request)
 
     @property
     def busy(self) -> bool:
@@ -80,12 +77,18 @@ class Committer(Generic[Waiting]):
             if self._linger and not self._stopping:
                 await asyncio.sleep(self._linger)
             records, waiting = self._records, self._waiting
+            other, self._other = self._other, False
             self._records, self._waiting, self.waiting_bytes = [], [], 0
             self._wake.clear()
             if self._stopping:
                 self._wake.set()
             error = await loop.run_in_executor(self._thread, self._write, records) if records else None
-            self._settle(waiting, error)
+            for done in waiting:
+                try:
+                    done(error)
+                except Exception:  # noqa: BLE001 - it must not keep the others from being answered, or written
+                    _LOG.exception("a request could not be settled")
+            self._settled(error, other)
         self._thread.shutdown()
 
     def _write(self, records: list[bytes]) -> LogError | None:

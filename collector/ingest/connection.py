@@ -8,13 +8,14 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, cast
 
 import httptools
 
 from agent import wire
 from collector.errors import Refusal
-from collector.ingest.http import Request, refusal
+from collector.ingest.http import Request, closing, refusal
 from collector.ingest.repeated import RepeatedHead
 
 MAX_HEADERS: Final = 8 << 10
@@ -24,13 +25,22 @@ SWEEP_SECONDS: Final = 2.0  # how often connections are asked whether their time
 MAX_PIPELINED: Final = 8
 LINGER_SECONDS: Final = 1.0  # after an error, until the sender has heard it: to close at once would take it away
 LINGER_BYTES: Final = 2 * wire.MAX_BODY
+FAILURE: Final = b"HTTP/1.1 500 "
 
 Reply = Callable[[bytes], None]
 Slot = list[bytes]  # the answer to a request; empty: not answered yet
 
 
 class Handler(Protocol):
-    """What takes the requests of all connections."""
+    """What takes the requests of all connections.
+
+    `arrived` collects what came on connections whose head is known; `wake` is called by who adds the first to it.
+    """
+
+    arrived: list[tuple[Connection, bytes]]
+
+    def wake(self) -> None:
+        """See to it that `receive` of each connection in `arrived` is called, or its push taken, in this order."""
 
     def handle(self, request: Request, reply: Reply) -> None:
         """Take a request; `reply` is called once, at any time."""
@@ -38,9 +48,17 @@ class Handler(Protocol):
     def push(self, connection: Connection, slot: Slot, head: RepeatedHead, sent: float | None, body: bytes) -> None:
         """Take a push whose head is known; `connection.reply(slot, …)` is called once, at any time."""
 
+    def failed(self) -> bytes:
+        """Return the answer to a request that raised what nobody expected; it is being handled."""
+
 
 class Connection(asyncio.Protocol):
-    """Feeds a handler with requests; answers leave in the order of their requests."""
+    """Feeds a handler with requests; answers leave in the order of their requests.
+
+    Attributes:
+        head: of the pushes that come again and again, once one came.
+        answers: a slot for each request that was not answered.
+    """
 
     def __init__(self, handler: Handler, clock: Callable[[], float], members: set[Connection], most: int) -> None:
         """`members` are the open connections; beyond `most` of them a new one is closed at once."""
@@ -49,7 +67,8 @@ class Connection(asyncio.Protocol):
         self._members = members
         self._most = most
         self._parser = httptools.HttpRequestParser(self)
-        self._answers: deque[Slot] = deque()
+        self._arrived = handler.arrived
+        self.answers: deque[Slot] = deque()
         self._chunks: list[bytes] = []
         self._size = 0
         self._header_size = 0
@@ -58,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._refused = False
         self._inside = False  # a request has begun and is not whole
         self._whole = 0  # requests that were parsed
-        self._head: RepeatedHead | None = None
+        self.head: RepeatedHead | None = None
         self._age = 0.0  # seconds, about, since the last byte; inside a request since its first one
 
     # asyncio.Protocol
@@ -81,14 +100,25 @@ class Connection(asyncio.Protocol):
         self._closing = True
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes: pushes whose head is known at once, all else by way of the parser."""
+        """Take what comes: at once, or where pushes are expected together with those of other connections."""
+        if self.head is None:
+            self.receive(data)
+            return
+        if not self._inside:
+            self._age = 0.0
+        self._arrived.append((self, data))
+        if len(self._arrived) == 1:
+            self._handler.wake()
+
+    def receive(self, data: bytes) -> None:
+        """Take pushes whose head is known, and all else by way of the parser."""
         if self._refused:
             self._discard(len(data))
             return
         if not self._inside:
             self._age = 0.0
-            if self._head is not None:
-                data = self._push(self._head, data)
+            if self.head is not None:
+                data = self._push(self.head, data)
                 if not data:
                     return
         whole, fresh = self._whole, not self._inside
@@ -101,20 +131,20 @@ class Connection(asyncio.Protocol):
             self._end(Refusal(400, "not HTTP/1.1"))
         else:
             if fresh and self._whole == whole + 1 and not self._inside:
-                self._head = RepeatedHead.of(data, self._request)
+                self.head = RepeatedHead.of(data, self._request)
 
     def _push(self, head: RepeatedHead, data: bytes) -> bytes:
         """Hand over the pushes that `data` begins with and that are whole; return what is left."""
         at = 0
-        while len(self._answers) < MAX_PIPELINED:
+        while len(self.answers) < MAX_PIPELINED:
             found = head.find(data, at)
             if found is None:
                 break
-            at = found.end
+            sent, start, at = found
             slot: Slot = []
-            self._answers.append(slot)
-            self._handler.push(self, slot, head, found.sent, data[found.start : at])
-            if at == len(data):
+            self.answers.append(slot)
+            self._hand_over(slot, partial(self._handler.push, self, slot, head, sent, data[start:at]))
+            if at == len(data) or self._refused:
                 return b""
         return data[at:] if at else data
 
@@ -122,7 +152,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        if len(self._answers) >= MAX_PIPELINED:
+        if len(self.answers) >= MAX_PIPELINED:
             raise Refusal(429, "too many requests wait on this connection", retry_after=1)
         self._inside = True
         self._age = 0.0
@@ -175,17 +205,34 @@ class Connection(asyncio.Protocol):
         self._inside = False
         self._whole += 1
         slot: Slot = []
-        self._answers.append(slot)
-        self._handler.handle(request, lambda response: self.reply(slot, response))
+        self.answers.append(slot)
+        self._hand_over(slot, partial(self._handler.handle, request, partial(self.answer, slot)))
+
+    def _hand_over(self, slot: Slot, take: Callable[[], None]) -> None:
+        try:
+            take()
+        except Exception:  # noqa: BLE001 - a fault of ours: it is told and logged, and no other connection feels it
+            self._failed(slot, self._handler.failed())
+
+    def answer(self, slot: Slot, response: bytes) -> None:
+        """Answer a request that was not a usual push; with an error of ours, close the connection, too."""
+        if response.startswith(FAILURE):
+            self._failed(slot, response)
+        else:
+            self.reply(slot, response)
+
+    def _failed(self, slot: Slot, response: bytes) -> None:
+        self._refused, self._keep_alive = True, False
+        self.reply(slot, response)
 
     def reply(self, slot: Slot, response: bytes) -> None:
         """Answer a request."""
+        answers = self.answers
         slot.append(response)
-        answers = self._answers
-        while answers and answers[0]:
-            response = answers.popleft()[0]
+        while answers and (first := answers[0]):
+            del answers[0]
             if not self._closing:
-                self._transport.write(response)
+                self._transport.write(first[0])
         if not self._keep_alive and not answers:
             self.close()
 
@@ -195,8 +242,8 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._age = 0.0
         slot: Slot = []
-        self._answers.append(slot)
-        self.reply(slot, refusal(error, self._clock()).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        self.answers.append(slot)
+        self.reply(slot, closing(refusal(error, self._clock())))
         asyncio.get_running_loop().call_later(LINGER_SECONDS, self.sweep, LINGER_SECONDS)
 
     def _discard(self, size: int) -> None:

@@ -83,6 +83,11 @@ def answer(
     return head.encode() + b"\r\n" + body
 
 
+def closing(response: bytes) -> bytes:
+    """Return the response with the word that the connection ends with it."""
+    return response.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+
+
 def refusal(error: Refusal, now: float) -> bytes:
     """Return the response that tells a refusal."""
     content: dict[str, object] = {"error": str(error)}

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from agent import wire
 from agent.wire import Kind
-from collector.errors import Refusal
+from collector.errors import LogError, Refusal
 from collector.ingest.limits import Account, Accounts, Limits
 from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.log.record import RecordKind, encode
@@ -35,6 +35,13 @@ class Sender:
     marks: Marks = field(default_factory=dict)
     schema: int = 0  # of the rows that it sent last
     paced: bool = False  # whether it was told to send its backlog more slowly
+    # Of the last push that was a single row: its bytes, the first 12 and 16 of them, the checksum of the former with
+    # the field of the checksum, its columns. No such push is known to one whose rate is limited.
+    size: int = 0
+    start: bytes = b""
+    shape: bytes = b""
+    crc: int = 0
+    columns: int = 0
 
 
 @dataclass(slots=True)
@@ -101,7 +108,7 @@ class Intake:
                             need.append(rows.schema)
                         elif rows.schema != sender.schema:
                             self._accounts.check_series(sender.account, sender.customer, known, path)
-                            sender.schema = rows.schema
+                            sender.schema, sender.size = rows.schema, 0
                         taken.values += rows.rows * rows.columns
                         taken.rows += rows.rows
                     else:
@@ -133,16 +140,20 @@ class Intake:
         before = sender.marks.get(epoch)
         if before is None or seq <= before or schema != sender.schema:
             return None
-        if zlib.crc32(body[16:], zlib.crc32(_ZERO, zlib.crc32(body[:12]))) != crc:
+        begun = zlib.crc32(_ZERO, zlib.crc32(body[:12]))
+        if zlib.crc32(body[16:], begun) != crc:
             return None
         sender.marks[epoch] = seq
+        if not (sender.account.allowance.rate or sender.customer.allowance.rate):
+            sender.size, sender.start, sender.shape = size, body[:12], body[32:48]
+            sender.crc, sender.columns = begun, columns
         skew = 0.0 if sent is None or -SKEW_TOLERANCE <= now - sent <= SKEW_TOLERANCE else now - sent
         return Row(encode(RecordKind.FRAME, sender.device.id, now, skew, body), epoch, before, columns)
 
-    def take_row_back(self, sender: Sender, row: Row) -> None:
+    def take_row_back(self, sender: Sender, epoch: int, before: int) -> None:
         """Undo `take_row` for a push whose record did not become durable."""
         self.schemas.clear()
-        sender.marks[row.epoch] = min(sender.marks.get(row.epoch, row.before), row.before)
+        sender.marks[epoch] = min(sender.marks.get(epoch, before), before)
 
     def take_back(self, taken: Taken) -> None:
         """Undo `take` for a push whose records did not become durable: the device will send it again."""
@@ -171,6 +182,11 @@ def is_new(marks: Marks, frame: wire.Frame) -> bool:
         return False
     remember(marks, frame.epoch, frame.seq)
     return True
+
+
+def not_written(error: LogError) -> Refusal:
+    """Return the refusal of a push whose records could not be made durable."""
+    return Refusal(503, str(error), retry_after=5)
 
 
 def _schema(body: bytes, frame: wire.Frame, path: str) -> tuple[int, int]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,8 +20,9 @@ from collector import installer
 from collector.errors import LogError, Refusal, RegisterError
 from collector.ingest.commit import Committer
 from collector.ingest.connection import SWEEP_SECONDS, Connection, Reply, Slot
-from collector.ingest.http import Request, answer, refusal
-from collector.ingest.intake import Intake, Row, Sender, Taken
+from collector.ingest.http import Request, answer, closing, refusal
+from collector.ingest.intake import Intake, Sender, Taken, not_written
+from collector.ingest.lane import Lane
 from collector.ingest.messages import Enrolment, JsonPush, decode, frames_of
 from collector.ingest.pace import LEAST_PACE, Pace
 from collector.ingest.repeated import RepeatedHead
@@ -38,6 +41,7 @@ USUAL_INTERVAL: Final = 15.0
 FORGIVE_SECONDS: Final = 60.0
 FORWARDED: Final = (b"/v1/enrol", b"/v1/retire", WRITE_PATH)
 JSON_TYPE: Final = b"application/json"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -71,18 +75,6 @@ class Settings:
     listening: socket.socket | None = None  # instead of host and port
 
 
-class Pushed(NamedTuple):
-    """A push whose single row waits to be durable."""
-
-    connection: Connection
-    slot: Slot
-    sender: Sender
-    row: Row
-
-
-Done = Callable[[LogError | None], None]
-
-
 class Port:
     """Takes requests of agents.
 
@@ -111,9 +103,9 @@ class Port:
         `forward(request)` answers what is no push, where another process does that.
         """
         self.counters = Counters()
-        self.committer: Committer[Pushed | Done] = Committer(
-            log, linger=settings.linger, settle=self._settle, observe=observe
-        )
+        self.committer = Committer(log, linger=settings.linger, settled=self._settled, observe=observe)
+        self._lane = Lane(senders, intake, self.committer, clock=clock, settled=self._usual)
+        self.arrived, self.wake = self._lane.arrived, self._lane.wake
         self.connections: set[Connection] = set()
         self._settings = settings
         self._register = register
@@ -209,9 +201,9 @@ class Port:
                 sender.account.allowance.spend(row.columns)
                 sender.customer.allowance.spend(row.columns)
                 self.counters.bytes += size
-                self.committer.put_one(row.record, Pushed(connection, slot, sender, row))
+                self._lane.put_one(row.record, (connection, slot, sender, row.epoch, row.before, row.columns))
                 return
-        self.handle(head.request.with_body(sent, body), lambda response: connection.reply(slot, response))
+        self.handle(head.request.with_body(sent, body), partial(connection.answer, slot))
 
     def handle(self, request: Request, reply: Reply) -> None:
         """Take any request."""
@@ -276,7 +268,7 @@ class Port:
     def _pushed(self, error: LogError | None, taken: Taken, pace: float | None, reply: Reply) -> None:
         if error is not None:
             self._intake.take_back(taken)
-            reply(refusal(_not_written(error), self._clock()))
+            reply(refusal(not_written(error), self._clock()))
             return
         self.counters.pushes += 1
         self.counters.values += taken.values
@@ -285,26 +277,22 @@ class Port:
         else:
             reply(answer(204, self._clock()))
 
-    def _settle(self, waiting: list[Pushed | Done], error: LogError | None) -> None:
-        """Answer all whose records were in a group."""
-        now = self._clock()
-        response = answer(204, now) if error is None else refusal(_not_written(error), now)
-        pushes = values = 0
-        for one in waiting:
-            if not isinstance(one, Pushed):
-                one(error)
-                continue
-            connection, slot, sender, row = one
-            pushes += 1
-            values += row.columns
-            if error is not None:
-                self._intake.take_row_back(sender, row)
-            connection.reply(slot, response)
+    def _usual(self, pushes: int, values: int, error: LogError | None) -> None:
+        """Count usual pushes that were answered."""
         self.counters.count(204 if error is None else 503, pushes)
         if error is None:
             self.counters.pushes += pushes
             self.counters.values += values
-            self._committed(pushes < len(waiting))
+
+    def _settled(self, error: LogError | None, other: bool) -> None:
+        if error is None:
+            self._committed(other)
+
+    def failed(self) -> bytes:
+        """Return the answer to a request that raised what nobody expected; it is being handled."""
+        _LOG.exception("a request failed")
+        self.counters.count(500)
+        return closing(refusal(Refusal(500, "the collector made an error; its log tells more"), self._clock()))
 
     # Other requests
 
@@ -382,6 +370,8 @@ class Port:
                 reply(refusal(error, self._clock()))
             except SQLAlchemyError:
                 reply(refusal(Refusal(503, "the database does not answer", retry_after=5), self._clock()))
+            except Exception:  # noqa: BLE001 - as in Connection, for who answers later
+                reply(self.failed())
 
         task = asyncio.create_task(run())
         self._others.add(task)
@@ -399,7 +389,3 @@ def _plain(head: RepeatedHead, body: bytes) -> bytes:
         return b""
     finally:
         head.request.body = b""
-
-
-def _not_written(error: LogError) -> Refusal:
-    return Refusal(503, str(error), retry_after=5)

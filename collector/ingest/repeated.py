@@ -7,7 +7,7 @@ the head that was parsed before; whatever differs goes to the parser.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from agent import wire
 from collector.ingest.http import Request
@@ -20,18 +20,22 @@ _SPECIAL: Final = re.compile(rb"(?i)\r\n(?:transfer-encoding|expect|upgrade|conn
 _MAX_HEAD: Final = 2048
 
 
-class Found(NamedTuple):
-    """A push with a head that is known: when it was sent, and where in the data its body is."""
-
-    sent: float | None
-    start: int
-    end: int
+# A push with a head that is known: when it was sent, and where in the data its body begins and ends.
+Found: TypeAlias = tuple[float | None, int, int]
 
 
 class RepeatedHead:
-    """What stands around the numbers of a head. `sender` is whose token it bears, as of a `version` of the senders."""
+    """What stands around the numbers of a head.
 
-    __slots__ = ("before", "between", "request", "sender", "version", "width")
+    Attributes:
+        sender: whose token it bears, as of a `version` of the senders.
+        size: of the last push that was alone in its data and not compressed; the next mostly has the same.
+        time: where in such a push its time is.
+        behind: what stands there between its time and its body.
+        body: where its body begins.
+    """
+
+    __slots__ = ("before", "behind", "between", "body", "request", "sender", "size", "time", "version", "width")
 
     def __init__(self, request: Request, before: bytes, between: bytes, width: int) -> None:
         self.request = request.with_body(None, b"")
@@ -40,6 +44,9 @@ class RepeatedHead:
         self.width = width  # digits of the time
         self.sender: Sender | None = None
         self.version = -1
+        self.size = self.body = 0
+        self.time = slice(len(before), len(before) + width)
+        self.behind = b""
 
     @staticmethod
     def of(data: bytes, request: Request) -> RepeatedHead | None:
@@ -78,4 +85,6 @@ class RepeatedHead:
         end = start + int(length)
         if end > len(data) or end - start > wire.MAX_BODY:
             return None
-        return Found(sent, start, end)
+        if at == 0 and end == len(data) and sent is not None and not self.request.encoding:
+            self.size, self.body, self.behind = end, start, data[self.time.stop : start]
+        return sent, start, end

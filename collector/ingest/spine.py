@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from collector.errors import LogError
 from collector.facts import Facts, differences
-from collector.ingest.port import Done
+from collector.ingest.commit import Done
 from collector.ingest.senders import Senders
 from collector.ingest.workers import POLL_SECONDS, Workers
 from collector.log import RecordKind

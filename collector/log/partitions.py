@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from agent.wire import Kind
 from collector.log.block import Block
-from collector.log.reader import Reader
+from collector.log.reader import CHUNK, Reader
 from collector.log.record import RecordKind
 from collector.log.segments import segments
 from collector.log.tail import Tail
@@ -67,9 +67,10 @@ class MergedReader:
     that no consumer can stand between them.
     """
 
-    def __init__(self, directory: Path, position: int = 1, tail: Tail | None = None) -> None:
+    def __init__(self, directory: Path, position: int = 1, tail: Tail | None = None, chunk: int = CHUNK) -> None:
+        """`tail` and `chunk` are those of Reader."""
         self._directory = directory
-        self._spine = Reader(directory, position, tail)
+        self._spine = Reader(directory, position, tail, chunk)
         self._readers: dict[int, Reader] = {}
         self._waiting: list[Block] = []
 

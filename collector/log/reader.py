@@ -10,7 +10,7 @@ from collector.log.record import MAX_GROUP, Buffer, Record, records_in
 from collector.log.segments import Segment, group_after, group_at, segments
 from collector.log.tail import Tail
 
-_CHUNK = 4 << 20
+CHUNK = 4 << 20
 
 
 class Reader:
@@ -22,13 +22,14 @@ class Reader:
         lost_records: records that are missing before the one that was read last.
     """
 
-    def __init__(self, directory: Path, position: int = 1, tail: Tail | None = None) -> None:
-        """`tail` is what the log's writer in this process keeps."""
+    def __init__(self, directory: Path, position: int = 1, tail: Tail | None = None, chunk: int = CHUNK) -> None:
+        """`tail` is what the log's writer in this process keeps; about `chunk` bytes are read at a time."""
         self.position = max(position, 1)
         self.lost_bytes = 0
         self.lost_records = 0
         self._directory = directory
         self._tail = tail
+        self._chunk = chunk
         self._segment: Segment | None = None
         self._offset = 0
 
@@ -59,7 +60,7 @@ class Reader:
 
     def _read_tail(self, until: int) -> Block | None:
         """Return the next groups as they were written, if they are still in memory."""
-        written = self._tail.since(self.position, until, _CHUNK) if self._tail else []
+        written = self._tail.since(self.position, until, self._chunk) if self._tail else []
         if not written:
             return None
         groups = []
@@ -80,7 +81,7 @@ class Reader:
 
     def _read_segment(self, segment: Segment, until: int) -> Block | None:
         """Return the records of the next groups of this segment; None at its end."""
-        chunk = _CHUNK
+        chunk = self._chunk
         with segment.path.open("rb") as file:
             while True:
                 file.seek(self._offset)

@@ -107,8 +107,9 @@ def test_a_head_that_comes_again_is_known_but_for_its_numbers() -> None:
     again = HEAD.replace(b"1.250", b"9.125").replace(b"Length: 2", b"Length: 13") + b"x" * 13
     found = head.find(b"??" + again, 2)
     assert found is not None
-    assert (found.sent, found.end - found.start) == (9.125, 13)
-    assert (b"??" + again)[found.start : found.end] == b"x" * 13
+    sent, start, end = found
+    assert (sent, end - start) == (9.125, 13)
+    assert (b"??" + again)[start:end] == b"x" * 13
 
 
 @pytest.mark.parametrize(
