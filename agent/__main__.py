@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+CHILDREN = ("errand", "diagnosis-requests", "diagnosis-worker")  # how the agent starts itself
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code: 0 well, 1 a failure that is explained, 2 wrong use."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if "errand" in words:
-        return run_errand(words)
+    deed = next((word for word in words if word in CHILDREN), "")
+    if deed:
+        return run_child(deed, words)
     plain = plain_run(words)
     if plain is None:
         from agent.cli import command
@@ -56,13 +60,22 @@ def plain_run(words: Sequence[str]) -> tuple[str | None, str | None] | None:
     return (values.get("--state"), values.get("--config")) if command else None
 
 
-def run_errand(words: Sequence[str]) -> int:
-    """Take a heavy reading: `--state DIR [--config FILE] errand NAME …`, as agent/errands.py calls it."""
-    from agent.errand import errand
-
-    at = words.index("errand")
+def run_child(deed: str, words: Sequence[str]) -> int:
+    """Do one thing and end: `--state DIR [--config FILE] errand NAME …`, as the running agent calls it."""
+    at = words.index(deed)
     values = dict(zip(words[:at:2], words[1:at:2], strict=False))
-    return errand(values.get("--state", ""), values.get("--config"), words[at + 1 :])
+    rest = words[at + 1 :]
+    if deed == "errand":
+        from agent.errand import errand
+
+        return errand(values.get("--state", ""), values.get("--config"), rest)
+    if deed == "diagnosis-worker":
+        from agent.diagnosis.worker import worker
+
+        return worker(list(rest))
+    from agent.diagnosis.main import handle
+
+    return handle(values.get("--state", ""), values.get("--config"), rest)
 
 
 def make_lean(words: Sequence[str]) -> None:

@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 MAX_OUTPUT = 2 << 20
 MAIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
 SIGKILL = 9
-KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "SYSTEMDRIVE", "PROGRAMDATA", "PROGRAMFILES", "TEMP", "WINEPREFIX")
+KEPT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "TEMP",
+    "WINEPREFIX",
+)
 
 
 class Child:
@@ -72,8 +84,10 @@ class Child:
                 return
 
 
-def start(words: Sequence[str]) -> Child:
+def start(words: Sequence[str], *, stdin: int = -1, data: bytes = b"") -> Child:
     """Start `watchdesk-agent WORDS` in a process group of its own.
+
+    Its input is the file `stdin`, nothing without one; on Windows it is `data`.
 
     Raises:
         OSError: no process or no file can be had.
@@ -82,7 +96,7 @@ def start(words: Sequence[str]) -> Child:
     if sys.platform == "win32":
         from agent.child_windows import start_windows
 
-        return start_windows([sys.executable, "-I", MAIN, *words])
+        return start_windows([sys.executable, "-I", MAIN, *words], data)
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     read_end, write_end = os.pipe()
     try:
@@ -92,7 +106,7 @@ def start(words: Sequence[str]) -> Child:
             command,
             environment,
             file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, stdin, 0) if stdin >= 0 else (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, write_end, 1),
                 (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
             ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -19,17 +20,22 @@ BELOW_NORMAL = 0x00004000
 class WindowsChild(Child):
     """A process and the thread that reads it."""
 
-    __slots__ = ("_data", "_process", "_thread")
+    __slots__ = ("_data", "_input", "_process", "_thread")
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], data: bytes = b"") -> None:
         super().__init__(process.pid, -1)
         self._process = process
         self._data = b""
+        self._input = data
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - for the type checker
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(self._input)
+                self._process.stdin.close()
         while data := self._process.stdout.read(65_536):
             if len(self._data) + len(data) <= MAX_OUTPUT:
                 self._data += data
@@ -39,8 +45,9 @@ class WindowsChild(Child):
         return not self._thread.is_alive()
 
     def output(self) -> bytes:
-        """Return all that it has written."""
-        return self._data
+        """Return all that it has written so far, and forget it."""
+        data, self._data = self._data, b""
+        return data
 
     def kill(self) -> None:
         """End it; what it started has a time limit of its own."""
@@ -54,8 +61,8 @@ class WindowsChild(Child):
         self._thread.join(1)
 
 
-def start_windows(command: Sequence[str]) -> Child:
-    """Start a child without a window.
+def start_windows(command: Sequence[str], data: bytes = b"") -> Child:
+    """Start a child without a window, with `data` as its input.
 
     Raises:
         OSError: it cannot be started.
@@ -65,9 +72,10 @@ def start_windows(command: Sequence[str]) -> Child:
         subprocess.Popen(  # noqa: S603 - our own interpreter and file
             list(command),
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if data else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             creationflags=NO_WINDOW | BELOW_NORMAL if os.name == "nt" else 0,
-        )
+        ),
+        data,
     )

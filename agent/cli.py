@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from agent import __version__
 from agent.errors import AgentError, StateError, TransportError
-from agent.state import FILES, State, default_directory
+from agent.state import FILES, FOLDERS, State, default_directory
 
 SHELLS = ("bash", "zsh", "fish")
 EPILOG = "exit codes: 0 well, 1 a failure (one sentence on stderr says what to do), 2 wrong use"
@@ -216,7 +216,7 @@ def remove(state: State) -> None:
         StateError: somebody else's files are in it, or it cannot be removed.
     """
     try:
-        for folder, names in ((state.path("spool"), None), (state.directory, FILES)):
+        for folder, names in (*((state.path(name), None) for name in FOLDERS), (state.directory, FILES)):
             if os.path.isdir(folder):
                 for name in os.listdir(folder):
                     if names is None or name.removesuffix(".new") in names:

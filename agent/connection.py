@@ -83,6 +83,10 @@ class Connection:
         self._socket = None
         self._tls = None
 
+    def another(self) -> Connection:
+        """Return one more connection, over the same ways and with the same trust."""
+        return Connection(self._endpoints, self._context, self._monotonic, proxy=self._proxy)
+
     @property
     def endpoint(self) -> Endpoint:
         """The address that is used now."""

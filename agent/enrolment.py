@@ -112,7 +112,8 @@ def enrol(token: Token, *, name: str = "", klass: str = "", proxy: Proxy | None 
         raise TransportError(f"{token.url} gave no device and token; is it a Watchdesk collector?")
     if not isinstance(interval, int | float) or not 1 <= interval <= 3_600:
         interval = 10.0
-    return Enrolment(_line(device), token.url, float(interval), secret, ca)
+    key = said.get("diagnosis_key", "")
+    return Enrolment(_line(device), token.url, float(interval), secret, ca, _key(key) if isinstance(key, str) else "")
 
 
 def retire(enrolment: Enrolment, proxy: Proxy | None = None) -> None:
@@ -144,6 +145,14 @@ def _read(answer: Answer) -> dict[str, object]:
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _key(text: str) -> str:
+    """Return the key that requests for diagnoses are signed with, if it is one: 32 bytes in base64."""
+    try:
+        return text if len(base64.b64decode(text, validate=True)) == 32 else ""
+    except (ValueError, binascii.Error):
+        return ""
 
 
 def _refusal(status: int, said: dict[str, object]) -> str:

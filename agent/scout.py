@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from agent.errands import Errands
     from agent.events import Events
+    from agent.held import Held
     from agent.meaning import Meaning
     from agent.probes.host import Host
     from agent.watch import Watch
@@ -40,7 +41,7 @@ class Look:
 class Scout:
     """Driven by the agent's loop: `step` whenever one of `files` is ready, or `until` has come."""
 
-    __slots__ = ("_at", "_credit", "_credit_at", "_looks", "_meaning", "_watch", "errands", "events", "others",
+    __slots__ = ("_at", "_credit", "_credit_at", "_looks", "_meaning", "_watch", "errands", "events", "held", "others",
                  "until")  # fmt: skip
 
     def __init__(
@@ -63,12 +64,15 @@ class Scout:
         self._credit_at = 0.0
         self.until = 0.0
         self.others = Others()
+        self.held: Held | None = None
 
     def files(self) -> list[tuple[int, int]]:
         """Return (file, events of poll) of what to wait for."""
         found = self._watch.files() if self._watch is not None else []
         if self.errands.file >= 0:
             found.append((self.errands.file, 1))  # POLLIN
+        if self.held is not None:
+            found += self.held.files()
         return found
 
     def step(self, now: float) -> bool:
@@ -76,11 +80,15 @@ class Scout:
         ready, self.others.ready = self.others.ready, set()
         changed = self._watch.look(ready) if self._watch is not None and ready else False
         came = self.errands.step(now)
+        if self.held is not None:
+            self.held.step(now, ready)
         if self._looks and now >= self._at:
             self._at = now + LOOK
             differing = [self._differs(look) for look in self._looks]
             changed = any(differing) or changed
         self.until = min(self._at if self._looks else FOREVER, self.errands.until)
+        if self.held is not None:
+            self.until = min(self.until, self.held.until)
         return (changed or came) and self._may(now)
 
     def _differs(self, look: Look) -> bool:
@@ -111,12 +119,16 @@ class Scout:
         readings = self.errands.readings()
         if self._watch is not None:
             readings.update(self._watch.readings())
+        if self.held is not None:
+            readings.update(self.held.readings())
         readings["watchdesk_agent_events_dropped_total"] = float(self.events.dropped)
         return readings
 
     def close(self) -> None:
         """End what runs, and let go of the files."""
         self.errands.close()
+        if self.held is not None:
+            self.held.close()
         if self._watch is not None:
             self._watch.close()
 

@@ -15,6 +15,7 @@ from agent.errands import FIRST, Errands
 from agent.errors import ConfigError, StateError, TransportError
 from agent.events import Events
 from agent.heavy import CHECKS, every_heavy, heavy
+from agent.held import Held, starter
 from agent.journal import Journal
 from agent.log import Log
 from agent.manners import step_back
@@ -82,6 +83,8 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log, confi
     boot, identity = booted()
     reason = note_start(state, identity, log)
     scout = scout_for(state, config, host, log, config_file)
+    scout.held = held_for(state, enrolment, connection.another(), scout.events, log, config_file)
+    sender.heed = scout.held.advise
     return Agent(
         config,
         state,
@@ -116,6 +119,17 @@ def scout_for(state: State, config: Config, host: Host, log: Log, config_file: s
     watch = watch_for(host, events, config.options)
     meaning = Meaning(host, events, errands, journal_for(host), time.monotonic)
     return Scout(events, errands, watch, looks_for(host, watch), meaning)
+
+
+def held_for(
+    state: State, enrolment: Enrolment, connection: Connection, events: Events, log: Log, config_file: str | None
+) -> Held:
+    """Return what fetches requests for diagnoses."""
+    words = ["--state", state.directory, *(["--config", config_file] if config_file is not None else [])]
+    return Held(
+        connection, enrolment.token, words, starter(child.start), events, log,
+        prepared=os.path.exists(state.path("diagnosis.key")), monotonic=time.monotonic, random=jitter(os.urandom),
+    )  # fmt: skip
 
 
 def journal_for(host: Host) -> Journal | None:

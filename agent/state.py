@@ -10,6 +10,10 @@
     lock         held by the running agent
     status       written when `watchdesk-agent status` asks
     spool/       batches that the collector does not have yet, see spool.py
+    diagnosis.*  the key that the collector signs its requests with, which were taken, what functions remember
+    audit*       the record of what was asked, decided and sent, see diagnosis/audit.py
+    sent/        the last results that were sent
+    policy.toml  what the customer allows, of an agent that is not the system's own, see diagnosis/policy.py
 
 Everything is replaced whole: written beside, synced, renamed.
 """
@@ -25,7 +29,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILES = ("enrolment", "token", "ca.pem", "agent.conf", "agent.conf.good", "last", "lock", "memory", "status")
+FILES = (
+    "enrolment", "token", "ca.pem", "agent.conf", "agent.conf.good", "last", "lock", "memory", "status",
+    "diagnosis.key", "diagnosis.seen", "diagnosis.memory", "diagnosis.lock", "audit", "audit.1", "audit.head",
+    "audit.reserve", "policy.toml",
+)  # fmt: skip
+FOLDERS = ("spool", "sent")
 WINDOWS = sys.platform == "win32"
 
 
@@ -44,14 +53,16 @@ def default_directory(environ: Mapping[str, str], platform: str = sys.platform, 
 class Enrolment:
     """Who this machine is to whom."""
 
-    __slots__ = ("ca", "device", "interval", "token", "url")
+    __slots__ = ("ca", "device", "diagnosis_key", "interval", "token", "url")
 
-    def __init__(self, device: str, url: str, interval: float, token: str, ca: str) -> None:
+    def __init__(self, device: str, url: str, interval: float, token: str, ca: str, diagnosis_key: str = "") -> None:
+        """`diagnosis_key` is what the collector signs its requests with, in base64; "" if it did not say."""
         self.device = device
         self.url = url
         self.interval = interval
         self.token = token
         self.ca = ca
+        self.diagnosis_key = diagnosis_key
 
 
 class State:
@@ -158,8 +169,19 @@ class State:
         """Keep who this machine is; the token last, for it makes the enrolment complete."""
         text = f"device = {enrolment.device}\nurl = {enrolment.url}\ninterval = {enrolment.interval:g}\n"
         self.write("ca.pem", enrolment.ca)
+        if enrolment.diagnosis_key:
+            self.write("diagnosis.key", enrolment.diagnosis_key + "\n")
+        else:
+            _unlink(self.path("diagnosis.key"))  # of a collector before this one
         self.write("enrolment", text)
         self.write("token", enrolment.token + "\n")
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def parse(text: str) -> dict[str, str]:

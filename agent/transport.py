@@ -74,6 +74,7 @@ class Sender:
         "clock_offset",
         "dropped",
         "fresh",
+        "heed",
         "interval",
         "last_contact",
         "last_error",
@@ -117,6 +118,7 @@ class Sender:
         self.last_contact: float | None = None
         self.last_error = ""
         self.pushes = 0
+        self.heed: Callable[[dict[str, str]], None] = lambda _headers: None  # takes what the heads of answers advise
         self.refused = 0
         self.dropped = 0
 
@@ -267,6 +269,7 @@ class Sender:
                 return self._later("the collector's answer is not JSON")
             self.last_contact = self.clock()
             self.last_error = ""
+            self.heed(answer.headers)
             return TAKEN
         said = f"the collector answered {answer.status}"
         if answer.status in (400, 409, 413):

@@ -17,7 +17,11 @@ class Refusal(Exception):
 
 
 class Denied(Exception):
-    """The customer's policy, or the person who was asked, does not want it."""
+    """The customer's policy, or the person who was asked, does not want it; `reason` is a word for it."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NotFound(Exception):

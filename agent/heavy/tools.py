@@ -99,8 +99,18 @@ class Task:
         return self.options.get("privacy." + part, "on") == "on"
 
 
-def run(words: Sequence[str], *, timeout: float = TIMEOUT, user: str | None = None, limit: int = MAX_OUTPUT) -> Output:
-    """Run a program to its end, and return what it wrote to stdout. `user` is whose rights it has, if we are root."""
+def run(
+    words: Sequence[str],
+    *,
+    timeout: float = TIMEOUT,
+    user: str | None = None,
+    limit: int = MAX_OUTPUT,
+    own_group: bool = True,
+) -> Output:
+    """Run a program to its end, and return what it wrote to stdout. `user` is whose rights it has, if we are root.
+
+    In a group of its own it is ended with all that it started; otherwise it belongs to ours, and goes with us.
+    """
     path = shutil.which(words[0], path=_path())
     if path is None:
         return Output(NOT_FOUND, "")
@@ -112,7 +122,7 @@ def run(words: Sequence[str], *, timeout: float = TIMEOUT, user: str | None = No
             stderr=subprocess.DEVNULL,
             env=_environment(),
             cwd="/" if os.name != "nt" else None,
-            start_new_session=os.name != "nt",
+            start_new_session=own_group and os.name != "nt",
             **account(user),
         )
     except OSError:
@@ -152,7 +162,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         return
     try:
-        os.killpg(process.pid, signal.SIGKILL)
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
     except (ProcessLookupError, PermissionError):
         return
 

@@ -1,7 +1,9 @@
 """A small collector for the agent's tests: real HTTPS, strict about the protocol, and as nasty as it is told to be."""
 
 import base64
+import gzip
 import json
+import queue
 import socket
 import ssl
 import struct
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from agent import wire
 from tests.agent.authority import Authority
@@ -79,6 +82,11 @@ class TestCollector:
         self.token = TOKEN
         self.clock_error = 0.0
         self.advice: dict[str, object] | None = None
+        self.hold = 0  # seconds for which a call for requests is held, as it advises
+        self.waiting: queue.Queue[bytes] = queue.Queue()  # answers to calls for requests, as bytes
+        self.results: list[dict[str, Any]] = []
+        self.calls = 0
+        self.diagnosis_key = b""
         self.interval = 1.0
         self.connections = 0
         self.lock = threading.Lock()
@@ -194,6 +202,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/v1/ca" and self.collector.authority:
             self.answer(200, self.collector.authority.pem.encode())
+        elif self.path.startswith("/v1/requests?hold=") and self._is_known():
+            self._hold(float(self.path.partition("=")[2]))
+        elif self.path == "/v1/diagnosis-key" and self._is_known() and self.collector.diagnosis_key:
+            key = base64.b64encode(self.collector.diagnosis_key).decode()
+            self.answer(200, json.dumps({"diagnosis_key": key}).encode())
         else:
             self.answer(404, b"")
 
@@ -204,16 +217,34 @@ class _Handler(BaseHTTPRequestHandler):
             self._push(body, size)
         elif self.path == "/v1/enrol":
             self._enrol(body)
+        elif self.path == "/v1/results":
+            self._result(body)
         elif self.path == "/v1/retire":
             self.collector.retired += 1
             self.answer(204 if self._is_known() else 401, b"")
         else:
             self.answer(404, b"")
 
+    def _hold(self, seconds: float) -> None:
+        self.collector.calls += 1
+        try:
+            self.answer(200, self.collector.waiting.get(timeout=min(seconds, 2.0)) if seconds else b"")
+        except queue.Empty:
+            self.answer(204, b"")
+
+    def _result(self, body: bytes) -> None:
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        with self.collector.lock:
+            self.collector.results.append(json.loads(body))
+        self.answer(204 if self._is_known() else 401, b"")
+
     def answer(self, status: int, body: bytes, **headers: str) -> None:
         """Answer with what every answer of a collector has."""
         self.send_response_only(status)
         self.send_header(wire.TIME_HEADER, f"{time.time() + self.collector.clock_error:.3f}")
+        if self.collector.hold:
+            self.send_header("Watchdesk-Hold", str(self.collector.hold))
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
@@ -240,6 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
             "device": f"{said['hostname']}.hq.acme",
             "token": self.collector.token,
             "interval": self.collector.interval,
+            **({"diagnosis_key": base64.b64encode(key).decode()} if (key := self.collector.diagnosis_key) else {}),
         }
         self.answer(201, json.dumps(answer).encode())
 
