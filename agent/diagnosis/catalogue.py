@@ -26,7 +26,7 @@ from typing import Any, Literal
 from agent.diagnosis.arguments import NoArguments, spec
 from agent.heavy.tools import Task
 
-FAMILIES = ("memory",)
+FAMILIES = ("disk", "memory", "net_dns", "net_path", "net_tls", "process")
 SYSTEMS = ("linux", "windows", "macos")
 HERE = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
 MAX_SECONDS = 120.0

@@ -1,10 +1,12 @@
-"""As much of ASN.1 as it takes to know when an X.509 certificate expires, and whose it is (RFC 5280, X.690)."""
+"""As much of ASN.1 as it takes to know from when to when an X.509 certificate is good, whose it is, and whose word
+that is (RFC 5280, X.690)."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,18 +14,24 @@ if TYPE_CHECKING:
 
 BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 SEQUENCE, SET, OID, UTC_TIME, GENERALIZED_TIME, VERSION = 0x30, 0x31, 0x06, 0x17, 0x18, 0xA0
+EXTENSIONS, DNS_NAME, IP_ADDRESS = 0xA3, 0x82, 0x87
 COMMON_NAME = b"\x55\x04\x03"
+ALTERNATIVE_NAMES = b"\x55\x1d\x11"
+MAX_NAMES = 200
 MAX_CERTIFICATES = 200
 
 
 class Certificate:
-    """What is asked of a certificate."""
+    """What is asked of a certificate; `names` are the host names and addresses that it is for."""
 
-    __slots__ = ("not_after", "subject")
+    __slots__ = ("issuer", "names", "not_after", "not_before", "subject")
 
-    def __init__(self, subject: str, not_after: float) -> None:
+    def __init__(self, subject: str, issuer: str, not_before: float, not_after: float, names: list[str]) -> None:
         self.subject = subject
+        self.issuer = issuer
+        self.not_before = not_before
         self.not_after = not_after
+        self.names = names
 
 
 def certificates(data: bytes) -> list[Certificate]:
@@ -60,9 +68,28 @@ def certificate(data: bytes) -> Certificate:
     if elements[0][0] == VERSION:
         elements = elements[1:]
     # serial number, algorithm, issuer, validity, subject, …
-    validity, subject = elements[3], elements[4]
+    issuer, validity, subject = elements[2:5]
     times = list(_elements(validity[1]))
-    return Certificate(_common_name(subject[1]), _time(*times[1]))
+    extensions = next((content for tag, content in elements[5:] if tag == EXTENSIONS), b"")
+    return Certificate(
+        _common_name(subject[1]), _common_name(issuer[1]), _time(*times[0]), _time(*times[1]), _names(extensions)
+    )
+
+
+def _names(extensions: bytes) -> list[str]:
+    """Return the alternative names among the extensions: (OID, critical or not, OCTET STRING of a sequence)."""
+    found = []
+    for _, listed in _elements(extensions):
+        for _, extension in _elements(listed):
+            parts = list(_elements(extension))
+            if parts[0][1] != ALTERNATIVE_NAMES:
+                continue
+            for tag, name in _elements(_element(parts[-1][1], 0)[1]):
+                if tag == DNS_NAME:
+                    found.append(name.decode("ascii", "replace"))
+                elif tag == IP_ADDRESS and len(name) in (4, 16):
+                    found.append(str(ip_address(name)))
+    return found[:MAX_NAMES]
 
 
 def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
