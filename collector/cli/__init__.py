@@ -1,4 +1,4 @@
-"""`watchdesk`: a command group; each file here adds its commands."""
+"""`watchdesk`: a command group; the other files add its commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from agent import __version__
-from collector.cli.context import Context
+from collector.cli.lazy import Lazy
 from collector.errors import CollectorError
 from rules.errors import RuleError
 from ticketing.errors import TicketingError
@@ -16,7 +16,7 @@ from ticketing.errors import TicketingError
 DEFAULT_DATA = ".watchdesk"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
@@ -32,53 +32,13 @@ def watchdesk(context: click.Context, data: Path) -> None:
 
     `watchdesk up` starts everything on this machine; `watchdesk drill disk-full` shows what happens then.
     """
+    from collector.cli.context import Context
+
     context.obj = Context(data)
 
 
 def main() -> None:
     """Run the command; an expected failure is one sentence on stderr and exit status 1."""
-    from collector.cli import (
-        backtest,
-        completion,
-        configuration,
-        devices,
-        drill,
-        events,
-        health,
-        incidents,
-        maintenance,
-        outbox,
-        replay,
-        rulebook,
-        serve,
-        snmp,
-        thresholds,
-        tokens,
-        users,
-        writers,
-    )
-
-    for module in (
-        serve,
-        drill,
-        incidents,
-        maintenance,
-        outbox,
-        events,
-        health,
-        replay,
-        devices,
-        snmp,
-        tokens,
-        writers,
-        users,
-        rulebook,
-        thresholds,
-        backtest,
-        configuration,
-        completion,
-    ):
-        module.register(watchdesk)
     try:
         watchdesk(prog_name="watchdesk")
     except (CollectorError, RuleError, TicketingError) as error:
