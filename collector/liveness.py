@@ -1,7 +1,7 @@
 """Who is alive: since when a device is silent, and whether it said that it would be.
 
 A device is up while it was heard within three of its intervals (5 s at least). After a start of the collector
-nobody is declared silent before they could have spoken: the silence counts from the start.
+nobody is declared silent before they could have spoken: the silence counts from the start. Who was silent stays so.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ INTERVALS = 3.0
 LEAST_SILENCE = 5.0
 REFRESH_HEARD = 15.0  # seconds after which the time of the last sign of life is told anew
 REFRESH_SILENT = 60.0  # seconds after which an unchanged state is: well within Prometheus' lookback
+_SILENT = 0  # a told state: neither up nor excused
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,12 @@ class Presence:
         self._state[self._rows[device]] = -1
 
     def started(self, now: float) -> None:
-        """The collector was away until now: silence counts from here, and goodbyes are taken to hold."""
-        np.maximum(self._since, now, out=self._since)
+        """The collector was away until now: silence counts from here, and goodbyes are taken to hold.
+
+        Who was silent before is so until heard: that the collector was away is no sign of life.
+        """
+        silent = self._state == _SILENT
+        self._since = np.where(silent, self._since, np.maximum(self._since, now))
 
     def of(self, device: int, now: float) -> Liveness:
         """Return what is known of a device."""

@@ -19,7 +19,7 @@ from ticketing.fold import Case
 from ticketing.incident import Hold, Incident, Kind, Severity, State
 from ticketing.key import key
 from ticketing.life import working_state
-from ticketing.meaning import DEPENDS_ON, depends_on
+from ticketing.meaning import DEPENDS_ON, depends_on, runs_on
 from ticketing.priority import priority
 from ticketing.rows import INCIDENTS
 from ticketing.scene import Bond, Mark, Scene, mark_of
@@ -27,6 +27,7 @@ from ticketing.surroundings import Surroundings
 
 _WIDE: Final = (Kind.SITE, Kind.INTERNET, Kind.POWER, Kind.GROUP, Kind.RACK)
 _MADE: Final = frozenset({Kind.GROUP, Kind.RACK})
+_POWERED: Final = frozenset({Kind.POWER, Kind.RACK, Kind.SITE})  # after which machines start anew
 _ROUNDS: Final = 6
 _DEVICES: Final = 100  # with the same fault: so many tell enough
 _MANY: Final = 5_000  # marks that one look reads at most
@@ -212,11 +213,17 @@ class Correlation:
             if incident is None or incident.state is not State.SUPPRESSED or incident.parent is None:
                 continue
             if incident.hold is Hold.PARENT and incident.parent in over:
-                lingers = incident.kind is not Kind.UNREACHABLE and bool(incident.annotations.get(DEPENDS_ON))
-                grace = self.policy.dependent_grace if lingers else self.policy.grace
-                news = {"hold": Hold.AFTER_PARENT, "hold_until": self.now + grace}
+                news = {"hold": Hold.AFTER_PARENT, "hold_until": self.now + self._grace(incident, incident.parent)}
                 decision = Decision(Action.SUPPRESS, Reason.PARENT_OVER, quiet=True)
                 self._place(case, decision, self.now, news)
+
+    def _grace(self, child: Incident, parent: int) -> float:
+        """Return how long a child has to recover after its parent: machines that had no power have to start."""
+        if child.kind is not Kind.UNREACHABLE:
+            return self.policy.dependent_grace if child.annotations.get(DEPENDS_ON) else self.policy.grace
+        above = self._scene.marks.get(parent)
+        starts = above is not None and (above.kind in _POWERED or above.klass == "server")
+        return self.policy.dependent_grace if starts else self.policy.grace
 
     def _load_members(self, parents: Sequence[int], hold: Hold) -> None:
         if not parents:
@@ -254,6 +261,10 @@ class Correlation:
         if quiet is not None and quiet.until > at:
             news = {"hold": quiet.hold, "hold_until": quiet.until}
             self._place(case, Decision(Action.SUPPRESS, quiet.reason, quiet=True), at, news)
+            return
+        if incident.hold is Hold.MAINTENANCE and incident.kind is Kind.AFTERMATH:
+            decision = Decision(Action.SUPPRESS, Reason.MAINTENANCE, quiet=True)
+            self._place(case, decision, at, {"hold_until": None})  # what was done there is no news afterwards
             return
         bond = None if incident.placed_by is not None else self._scene.above(mark_of(incident))
         if bond is not None and bond.reason is not Reason.AFTERMATH_OF:
@@ -320,6 +331,7 @@ class Correlation:
         devices = sorted(self._neighbours(fresh))
         telling = (INCIDENTS.c.kind != "") | (INCIDENTS.c.depends_on != "")
         wanted = sorted(frozenset().union(*(mark.depends for mark in fresh)))
+        wanted += sorted({mark.alertname for mark in fresh if runs_on(mark.alertname)})
         if wanted:
             telling |= INCIDENTS.c.alertname.in_(wanted)
         self._put(open_ & bulk.among(self.connection, INCIDENTS.c.device, devices) & telling)

@@ -40,9 +40,11 @@ class Policy:
     update_note: float = 300.0  # at most one note of mere values in this time
     verdict: float = 15.0  # so long an unreachable device waits for the verdict over what it hangs on
     together: float = 900.0  # what began within this may have one cause
-    alike: int = 5  # so many devices with the same fault are one incident
+    alike: int = 5  # so many devices with the same fault are one incident; or so many services of one
+    moment: float = 60.0  # ports of one device that go down within this have one cause: a cable duct, a line card
     grace: float = 120.0  # so long children have to recover after their parent
-    dependent_grace: float = 420.0  # and what depends on another alert: rules keep firing for five minutes
+    # And what depends on another alert, for rules keep firing for five minutes; and machines that have to start.
+    dependent_grace: float = 420.0
     aftermath: float = 1800.0  # so long after an outage a device's word of a restart belongs to it
 
 
@@ -116,6 +118,7 @@ class Reason(StrEnum):
     TARGET_DOWN = "what_it_misses_is_down"
     DEPENDS_ON = "depends_on"
     MANY_DEVICES = "same_fault_on_many_devices"
+    SAME_MOMENT = "same_fault_at_the_same_moment"
     AFTERMATH_OF = "aftermath_of_outage"
     PARENT_OVER = "parent_is_over"
     STILL_BROKEN = "still_broken_after_parent"

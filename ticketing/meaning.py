@@ -46,12 +46,13 @@ _NAMES: Final = (
     (Kind.UNREACHABLE, re.compile(f"(?:[A-Z][A-Za-z]*)?{_DEVICES}{_GONE}|(?:Ping|Icmp|ICMP)(?:Failed|Fails|Timeout)")),
     (Kind.COMING, re.compile(f".*{_SOON}[A-Za-z0-9]*")),
 )
+_RUNS: Final = re.compile(r".*(?:Service|Unit|Process|Container|Pod|Daemon|Task|Job)[A-Z].*")
 _WHOLE: Final = 0.8  # of a site's devices: everybody there is hit
 _MADE: Final = frozenset({Kind.GROUP, Kind.RACK})
 _PORT_LABELS: Final = ("ifName", "port", "interface", "ifDescr", "ifAlias", "ifIndex", "device")
 _TARGET_LABELS: Final = (
     *("target", "server", "host", "remote", "peer", "destination", "upstream", "nameserver", "resolver", "dns_server"),
-    *("gateway", "fileserver", "domain_controller", "backend"),
+    *("gateway", "fileserver", "domain_controller", "backend", "printer"),
 )
 
 
@@ -178,6 +179,12 @@ def _people(devices: list[Device], topology: Topology) -> int:
 @lru_cache(maxsize=4096)
 def _named(name: str) -> Kind:
     return next((kind for kind, pattern in _NAMES if pattern.fullmatch(name)), Kind.NONE)
+
+
+@lru_cache(maxsize=4096)
+def runs_on(name: str) -> bool:
+    """Tell whether a rule is about something that runs on a device, of which many fall together."""
+    return _RUNS.fullmatch(name) is not None
 
 
 def _port(alert: Alert) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from ticketing.decide import Policy, Reason
 from ticketing.incident import Hold, Incident, Kind, Severity, State
-from ticketing.meaning import DEPENDS_ON, depends_on, fed_by
+from ticketing.meaning import DEPENDS_ON, depends_on, fed_by, runs_on
 from ticketing.topology import Device, Place, Topology
 
 _SITES: Final = frozenset({Kind.SITE, Kind.INTERNET})
@@ -149,11 +149,14 @@ class Scene:
             yield from self._power_and_line(mark)
         if mark.kind is Kind.PORT and device is not None:
             yield from self._beyond_port(mark, device)
+        if mark.kind is Kind.INTERNET:
+            yield from self._other_lines(mark)
         if mark.kind is Kind.AFTERMATH:
             yield from self._outages(mark)
         if mark.about and mark.kind in {Kind.NONE, Kind.GROUP, Kind.UNREACHABLE}:
             yield from self._missed(mark)
         if mark.kind not in _MADE | _SITES:
+            yield from self._same_moment(mark)
             yield from self._alike(mark)
 
     def _depended_on(self, mark: Mark) -> Iterator[tuple[Mark, Reason]]:
@@ -218,6 +221,32 @@ class Scene:
                 for other in self.at(child.place):
                     if other.kind in _AWAY and other.id < mark.id and self._together(mark, other):
                         yield other, Reason.PORT_DOWN
+
+    def _other_lines(self, mark: Mark) -> Iterator[tuple[Mark, Reason]]:
+        """Yield the line of the same site, or the peer behind it, that was lost at the same moment."""
+        for other in self._widely(mark):
+            at_once = abs(mark.active_at - other.active_at) <= self.policy.moment
+            if other.kind is Kind.INTERNET and other.id < mark.id and at_once:
+                yield other, Reason.INTERNET_LOST
+
+    def _same_moment(self, mark: Mark) -> Iterator[tuple[Mark, Reason]]:
+        """Yield the one that stands for several of a device: ports at one moment, or many of its services."""
+        port = mark.kind is Kind.PORT
+        if not mark.device or not (port or runs_on(mark.alertname)):
+            return
+        within, enough = (self.policy.moment, 2) if port else (self.policy.together, self.policy.alike)
+        alike = [other for other in self.at(mark.place) if self._is_like(other, mark, within)]
+        if len(alike) < enough:
+            return
+        # One whose cause is known already, else the oldest.
+        among = {None, *(other.id for other in alike)}
+        first = min(alike, key=lambda other: (other.parent in among, other.id))
+        if first.id < mark.id or first.parent not in among:
+            yield first, Reason.SAME_MOMENT
+
+    def _is_like(self, other: Mark, mark: Mark, within: float) -> bool:
+        near = abs(other.active_at - mark.active_at) <= within
+        return other.alertname == mark.alertname and other.standing and near and not other.placed
 
     def _outages(self, mark: Mark) -> Iterator[tuple[Mark, Reason]]:
         """Yield the outage that a device says it comes back from, over or not."""

@@ -73,6 +73,17 @@ def test_after_a_start_nobody_is_silent_before_they_could_have_spoken() -> None:
     assert presence.of(PC, T + 10_031).last_seen == T
 
 
+def test_who_was_silent_before_a_start_is_so_until_heard() -> None:
+    presence = watched()
+    presence.heard(PC, T)
+    assert at(presence, T + 60) == {PC: (0, T, 0)}
+    presence.started(T + 70)
+    assert not presence.of(PC, T + 70).up
+    assert at(presence, T + 71) == {}
+    presence.heard(PC, T + 80)
+    assert at(presence, T + 80) == {PC: (1, T + 80, 0)}
+
+
 def test_a_device_that_was_never_heard_is_not_shown_as_alive() -> None:
     presence = watched()
     assert not presence.of(PC, T).up

@@ -2,7 +2,7 @@
 
 from tests.scenarios.network import Restart
 from tests.scenarios.sites import DESKS, DESKTOPS, LAPTOP, OWN
-from tests.scenarios.story import Story, ticket
+from tests.scenarios.story import Story, stories, ticket
 from ticketing.work import Comment
 
 DNS = 'dns_up{server="dc1"}'
@@ -83,4 +83,4 @@ def a_few_desktops_miss_a_dead_server(restart: Restart) -> None:
     story.ends(750, ticket("HostDown", "dc1", state="open", members=3))
 
 
-STORIES = [one for one in list(globals().values()) if getattr(one, "__module__", "") == __name__]
+STORIES = stories(__name__, globals())

@@ -1,7 +1,7 @@
 """Switches, lines and sites."""
 
 from tests.scenarios.sites import BRANCH, FLAT, HOSTS, OFFICE, OWN, TREE, TWO
-from tests.scenarios.story import Story, ticket
+from tests.scenarios.story import Story, stories, ticket
 from ticketing.work import Merge, Split
 
 Restart = float | None
@@ -160,7 +160,7 @@ def most_of_a_site_comes_back(restart: Restart) -> None:
     story.at(60).dies(*HOSTS)
     story.at(1200).lives(*HOSTS[:6])
     story.ends(
-        1700,
+        1800,
         ticket("SiteDown", "", state="resolved"),
         ticket("HostDown", "h6", state="open"),
         ticket("HostDown", "h7", state="open"),
@@ -211,4 +211,4 @@ def a_device_answers_ping_but_not_snmp_and_then_neither(restart: Restart) -> Non
     story.ends(600, ticket("DeviceDown", "sw1", state="open"))
 
 
-STORIES = [one for one in list(globals().values()) if getattr(one, "__module__", "") == __name__]
+STORIES = stories(__name__, globals())

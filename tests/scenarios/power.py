@@ -2,7 +2,7 @@
 
 from tests.scenarios.network import Restart
 from tests.scenarios.sites import HOSTS, OFFICE, RACKS
-from tests.scenarios.story import Story, ticket
+from tests.scenarios.story import Story, stories, ticket
 
 BATTERY = {"upsOutputSource": 5.0}
 MAINS = {"upsOutputSource": 3.0}
@@ -73,4 +73,4 @@ def power_of_a_whole_site_fails(restart: Restart) -> None:
     story.ends(900, ticket("UpsOnBattery", "ups1", state="open", people=80, priority=1))
 
 
-STORIES = [one for one in list(globals().values()) if getattr(one, "__module__", "") == __name__]
+STORIES = stories(__name__, globals())

@@ -2,7 +2,7 @@
 
 from tests.scenarios.network import Restart
 from tests.scenarios.sites import HOSTS, OFFICE, ONE, OWN, TWO
-from tests.scenarios.story import Story, ticket
+from tests.scenarios.story import Story, stories, ticket
 
 
 def a_fault_that_ends_within_the_maintenance(restart: Restart) -> None:
@@ -92,4 +92,4 @@ def an_update_broke_a_service(restart: Restart) -> None:
     story.ends(2100, ticket("AppCrash", "h0", state="open"))
 
 
-STORIES = [one for one in list(globals().values()) if getattr(one, "__module__", "") == __name__]
+STORIES = stories(__name__, globals())

@@ -2,7 +2,7 @@
 
 from tests.scenarios.network import Restart
 from tests.scenarios.sites import ONE, OWN, TWO
-from tests.scenarios.story import Story, ticket
+from tests.scenarios.story import Story, stories, ticket
 from ticketing.work import Acknowledge, Assign
 
 GIB = 2.0**30
@@ -171,4 +171,4 @@ def the_clock_of_a_server_jumps(restart: Restart) -> None:
     story.ends(1200, ticket("ClockOff", "h0", state="resolved"))
 
 
-STORIES = [one for one in list(globals().values()) if getattr(one, "__module__", "") == __name__]
+STORIES = stories(__name__, globals())

@@ -2,11 +2,11 @@
 
 HOSTS = [f"h{number}" for number in range(8)]
 DESKTOPS = [f"pc{number}" for number in range(40)]
-_SITE = "sites: {hq.acme: {people: 80, contact: {name: Wang Fang}, timezone: Asia/Shanghai}}\ndevices:\n"
+SITE = "sites: {hq.acme: {people: 80, contact: {name: Wang Fang}, timezone: Asia/Shanghai}}\ndevices:\n"
 
 # A switch with eight servers, one of which matters most.
 OFFICE = (
-    _SITE
+    SITE
     + "  sw1.hq.acme: {class: network}\n"
     + "".join(f"  {host}.hq.acme: {{class: server, parent: sw1, port: Gi0/{host[1]}}}\n" for host in HOSTS[:7])
     + "  h7.hq.acme: {class: server, parent: sw1, port: Gi0/7, criticality: 1, services: [{name: Files, users: 42}]}\n"
@@ -14,7 +14,7 @@ OFFICE = (
 
 # A firewall, a core switch, two access switches with three servers each.
 TREE = (
-    _SITE
+    SITE
     + "  fw1.hq.acme: {class: network, role: firewall}\n"
     + "  core.hq.acme: {class: network, parent: fw1}\n"
     + "  acc1.hq.acme: {class: network, parent: core, port: Te1/1}\n"
@@ -24,11 +24,11 @@ TREE = (
 )
 
 # Nothing is known of what hangs on what.
-FLAT = _SITE + "".join(f"  {host}.hq.acme: {{class: server}}\n" for host in HOSTS)
+FLAT = SITE + "".join(f"  {host}.hq.acme: {{class: server}}\n" for host in HOSTS)
 
 # Two racks, each with a UPS.
 RACKS = (
-    _SITE
+    SITE
     + "  ups1.hq.acme: {class: ups, rack: R1}\n  ups2.hq.acme: {class: ups, rack: R2}\n"
     + "".join(f"  {host}.hq.acme: {{class: server, rack: R1}}\n" for host in HOSTS[:4])
     + "".join(f"  {host}.hq.acme: {{class: server, rack: R2}}\n" for host in HOSTS[4:])
@@ -36,20 +36,20 @@ RACKS = (
 
 # Forty desktops and the server they all use.
 DESKS = (
-    _SITE
+    SITE
     + "  dc1.hq.acme: {class: server, services: [{name: DNS, users: 40}]}\n"
     + "".join(f"  {desk}.hq.acme: {{class: desktop}}\n" for desk in DESKTOPS)
 )
 
 # A site that reports through a relay.
 BRANCH = (
-    _SITE.replace("hq", "branch")
+    SITE.replace("hq", "branch")
     + "  relay1.branch.acme: {class: server, role: relay}\n"
     + "".join(f"  {host}.branch.acme: {{class: server}}\n" for host in HOSTS[:4])
 )
 
-ONE = _SITE + "  h0.hq.acme: {class: server}\n"
-LAPTOP = _SITE + "  pc0.hq.acme: {class: desktop}\n"
+ONE = SITE + "  h0.hq.acme: {class: server}\n"
+LAPTOP = SITE + "  pc0.hq.acme: {class: desktop}\n"
 TWO = ONE + "  h1.hq.acme: {class: server}\n"
 
 # What a provider adds of his own.
@@ -90,4 +90,13 @@ groups:
         expr: app_slow > 0
         labels: {severity: warning}
         annotations: {summary: "{{ $labels.instance }}: slow", depends_on: AppCrash}
+      - alert: PrintStuck
+        expr: print_stuck > 0
+        for: 1m
+        labels: {severity: warning}
+        annotations: {summary: "{{ $labels.instance }}: the queue of {{ $labels.printer }} is stuck"}
+      - alert: NoAddress
+        expr: dhcp_failed > 0
+        labels: {severity: error}
+        annotations: {summary: "{{ $labels.instance }} gets no address"}
 """

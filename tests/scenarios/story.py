@@ -10,8 +10,9 @@ A story fails on a ticket that is missing or other than wanted, and on any ticke
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -27,6 +28,7 @@ from collector.observed import REACH, epoch
 from collector.register.book import load
 from collector.state import State as Machine
 from rules import packs
+from ticketing.alert import Alert
 from ticketing.database import connect
 from ticketing.incident import Incident, State, TimelineEntry
 from ticketing.maintenance import Window
@@ -77,6 +79,12 @@ def ticket(alertname: str, device: str = "", **more: object) -> Wanted:
     return replace(Wanted(alertname, device), **more)  # type: ignore[arg-type]
 
 
+def stories(module: str, names: Mapping[str, object]) -> list[Callable[[float | None], None]]:
+    """Return the stories of a module: its functions that take the moment of a restart."""
+    own = [one for one in names.values() if inspect.isfunction(one) and one.__module__ == module]
+    return [one for one in own if list(inspect.signature(one).parameters) == ["restart"]]
+
+
 @lru_cache(maxsize=1)
 def shipped() -> dict[str, str]:
     return packs.load()
@@ -112,9 +120,12 @@ class Story:
         self.files = {**shipped(), "own.yml": own} if own else shipped()
         self.devices: dict[str, Device] = {}
         self._number = 0
-        self._position = 0
         self._moments: dict[float, list[Callable[[], None]]] = {}
         self._restart = restart
+        self._snapshot = self.machine.dump()
+        self._snapshot_at = 0.0
+        self._log: list[Record] = []  # what came after the snapshot
+        self._pending: list[Alert] = []
         self._values_at = 0.0
         self._begin()
 
@@ -203,10 +214,12 @@ class Story:
         return one
 
     def restart(self) -> None:
-        """The collector dies, and comes back from its snapshot and what the log holds behind it."""
-        data = self.machine.dump()
-        self.machine = Machine()
-        self.machine.restore(data)
+        """The collector dies, and comes back from its last snapshot and what the log holds behind it."""
+        self.machine, self._pending, self._values_at = Machine(), [], 0.0
+        self.machine.restore(self._snapshot)
+        for record in self._log:
+            committed = self._apply(record)
+            assert not committed, "what was committed before the collector died has its effect again"
         self._record(RecordKind.START)
 
     def _check_timelines(self) -> None:
@@ -219,30 +232,40 @@ class Story:
 
     def _record(self, kind: RecordKind, body: bytes = b"", device: int = 0) -> None:
         self._number += 1
-        changes = self.machine.apply(Record(self._number, kind, device, T + self.now, 0.0, body))
-        self._pending = [*getattr(self, "_pending", []), *alerts.from_transitions(changes)]
+        record = Record(self._number, kind, device, T + self.now, 0.0, body)
+        self._log.append(record)
+        self._apply(record)
 
-    def _tick(self) -> None:
-        # Ticks come every second; a story leaves out those between its steps, and that is no pause of the collector.
-        self.machine.now = T + self.now - 1.0
-        self._record(RecordKind.TICK)
+    def _apply(self, record: Record) -> list[int]:
+        """Take a record in as the pipeline does; return the incidents that it changed."""
+        if record.kind == RecordKind.TICK:
+            # They come every second; a story leaves out those between its steps, and that is no pause of the collector.
+            self.machine.now = record.received - 1.0
+        self._pending += alerts.from_transitions(self.machine.apply(record))
+        return self._commit(record) if record.kind == RecordKind.TICK else []
+
+    def _commit(self, tick: Record) -> list[int]:
         changes, self._pending = self._pending, []
-        if self.now - self._values_at >= 15.0:
-            self._values_at = self.now
-            changes += alerts.from_active(self.machine.engine.active(), T + self.now)
+        if tick.received - self._values_at >= 15.0:
+            self._values_at = tick.received
+            changes += alerts.from_active(self.machine.engine.active(), tick.received)
         windows, self.machine.windows = self.machine.windows, []
         wake = self.store.next_wake()
-        if not changes and not windows and (wake is None or wake > T + self.now):
-            return
-        self._position += 1
-        self.store.apply(
+        if not changes and not windows and (wake is None or wake > tick.received):
+            return []
+        return self.store.apply(
             changes,
             consumer="story",
-            position=self._position,
-            now=T + self.now,
+            position=tick.number,
+            now=tick.received,
             topology=self.machine.facts.topology,
             windows=windows,
         )
+
+    def _tick(self) -> None:
+        self._record(RecordKind.TICK)
+        if self._restart is not None and self.now - self._snapshot_at >= 120.0:
+            self._snapshot, self._snapshot_at, self._log = self.machine.dump(), self.now, []
 
     def _hello(self, device: Device) -> None:
         hello = {"version": "1", "os": "linux", "reason": "start", "interval": self.step}
@@ -352,6 +375,16 @@ class At:
                 add_silence(connection, silence)
 
         self.story.do(self.time, add)
+
+    def retires(self, name: str) -> None:
+        """A device is taken out of the register."""
+
+        def retire() -> None:
+            device = self.story.devices.pop(name)
+            self.story._record(RecordKind.DEVICE, b"null", device.number)
+            self.story._record(RecordKind.FACTS, msgspec.json.encode(Facts({device.number: None})))
+
+        self.story.do(self.time, retire)
 
     def restarts(self) -> None:
         """The collector dies and comes back."""
