@@ -7,7 +7,9 @@ import fcntl
 import logging
 import os
 import random
+import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector import pki
 from collector.config import Config, address, is_loopback
 from collector.database import open_database
+from collector.diagnosis.desk import RequestDesk
+from collector.diagnosis.keys import signing_key
+from collector.diagnosis.service import DiagnosisService
 from collector.discovery.candidates import Candidates
 from collector.discovery.service import MapService
 from collector.errors import StartError
@@ -77,6 +82,7 @@ class Collector:
         self.data = data
         self.config = config
         self.clock = clock
+        self.incidents_changed = threading.Event()
         self._lock: IO[str] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -119,7 +125,8 @@ class Collector:
         names += [address(listen)[0] for listen in (self.config.agents.listen, self.config.web.listen)]
         self.pki = pki.prepare(self.data / "pki", list(dict.fromkeys(names)), now)
         engine = self.engine = open_database(self.config.database_url(self.data))
-        self.store = Store(engine, router=Router(self.config.notifications))
+        self.diagnosis_key = signing_key(self.data)
+        self.store = Store(engine, router=Router(self.config.notifications), seal=self.diagnosis_key.sign)
         self.register, self.accounts = Register(engine), Accounts(engine)
         self.tally = Tally(engine)
         self.event_store = EventStore(engine)
@@ -138,6 +145,7 @@ class Collector:
             snapshot=self.data / "state.snapshot",
             snapshot_seconds=self.config.rules.snapshot_seconds,
             observe=self.metrics.tick_seconds.observe,
+            changed=self.incidents_changed.set,
         )
         try:
             await asyncio.to_thread(self.pipeline.recover, self.log.head)
@@ -168,6 +176,14 @@ class Collector:
             agents.limits.customer_series,
         )
         senders = Senders(self.register, state.marks, limits)
+        self.desk = RequestDesk(
+            self.store.diagnoses,
+            self.diagnosis_key,
+            most=self.config.diagnosis.held,
+            clock=self.clock,
+            nonce=lambda: secrets.token_hex(16),
+        )
+        self.desk.valid = lambda token: senders.find(token) is not None
         self.intake = Intake(senders.accounts)
         self.intake.schemas = {schema: payload.count(b"\n") + 1 for schema, payload in state.schemas.items()}
         host, port = address(agents.listen)
@@ -196,7 +212,10 @@ class Collector:
             observe=self.metrics.sync_seconds.observe,
             receiver=receiver,
             workers=workers,
+            desk=self.desk,
         )
+        if workers is not None:
+            self.desk.told = workers.lines
         own = await asyncio.to_thread(self.register.own_device, CUSTOMER, SITE, NAME, self.clock())
         self.own_health = OwnHealth(self, own)
         try:
@@ -285,6 +304,8 @@ class Collector:
             clock=self.clock,
         )
         self.map.start()
+        self.diagnosis = DiagnosisService(self, self.config.diagnosis)
+        await self.diagnosis.start()
 
     @property
     def agents_tls(self) -> bool:
@@ -366,6 +387,7 @@ class Collector:
             task.cancel()
         await asyncio.to_thread(self.sender.stop)
         await self.web.stop()
+        await self.diagnosis.stop()
         await self.map.stop()
         self.traps.stop()
         await self.reach.stop()

@@ -6,6 +6,7 @@ Every key has a default; an unknown key or a value of the wrong type is an error
 import re
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import yaml
@@ -120,6 +121,16 @@ class Traps(_Section, frozen=True):
     most: int = 20  # a minute and device that are looked at; the others are counted
 
 
+class Diagnosis(_Section, frozen=True):
+    """How much agents and network gear are examined."""
+
+    held: Annotated[int, msgspec.Meta(ge=0, le=20_000)] = 500  # calls of agents that wait
+    device: Annotated[int, msgspec.Meta(ge=0)] = 8  # that rules may ask of a device in ten minutes
+    customer: Annotated[int, msgspec.Meta(ge=0)] = 60  # that rules may ask of a customer's devices in ten minutes
+    person: Annotated[int, msgspec.Meta(ge=0)] = 40  # that people may ask of a device in ten minutes
+    keep_days: Annotated[float, msgspec.Meta(gt=0)] = 90.0  # what devices returned is kept so long; findings stay
+
+
 class Config(_Section, frozen=True):
     """All of the configuration."""
 
@@ -135,6 +146,7 @@ class Config(_Section, frozen=True):
     reach: Reach = msgspec.field(default_factory=Reach)
     map: Map = msgspec.field(default_factory=Map)
     traps: Traps = msgspec.field(default_factory=Traps)
+    diagnosis: Diagnosis = msgspec.field(default_factory=Diagnosis)
     notifications: Notifications = msgspec.field(default_factory=Notifications)
 
     def database_url(self, data: Path) -> str:

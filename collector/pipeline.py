@@ -48,7 +48,9 @@ class Pipeline:
         snapshot: Path,
         snapshot_seconds: float,
         observe: Callable[[float], None],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`changed()` is called after each transaction that changed incidents."""
         self.state = State()
         self.lock = threading.Lock()
         self.head = 1
@@ -63,6 +65,7 @@ class Pipeline:
         self._snapshot_seconds = snapshot_seconds
         self._snapshot_at = 0.0
         self._observe = observe
+        self._changed = changed
         self._windows: list[Window] = []  # opened by goodbyes, not stored yet
         self._pending: list[Alert] = []  # changed since the last tick
         self._committed = 0  # position of the last transaction
@@ -182,7 +185,7 @@ class Pipeline:
         known = self.state.facts.topology
         while True:
             try:
-                self._store.apply(
+                incidents = self._store.apply(
                     changes,
                     consumer=CONSUMER,
                     position=tick.number,
@@ -200,6 +203,8 @@ class Pipeline:
                 time.sleep(RETRY_SECONDS)
         self._committed, self._committed_at = tick.number, tick.received
         self._windows = []
+        if incidents:
+            self._changed()
 
     def _write_snapshot(self) -> None:
         if (

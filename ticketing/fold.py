@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from ticketing.alert import Alert
 from ticketing.decide import Action, Decision, Policy, decide, decide_wake, verdict_at, wake_at
 from ticketing.errors import Refused
-from ticketing.incident import Feed, Incident, State, TimelineEntry
-from ticketing.life import advanced, entry, opened, woken
+from ticketing.incident import MACHINE, Feed, Incident, State, TimelineEntry
+from ticketing.life import advanced, difference, entry, opened, woken
 from ticketing.surroundings import NOTHING_KNOWN, Held, Surroundings
 from ticketing.work import Act, performed
 from ticketing.work import entry as told
@@ -108,6 +108,27 @@ class Case:
         before = self.incident
         self.incident = performed(before, act, actor, now)
         self.entries.append(told(before, self.incident, act, actor))
+
+    def note(self, action: str, reason: str, now: float, data: Mapping[str, Any], *, internal: bool) -> None:
+        """Add what the machine found out about the incident; its state stays."""
+        if self.incident is None:
+            raise ValueError("there is no incident to tell of")
+        before = self.incident
+        at = max(now, before.updated_at)
+        self.incident = replace(before, updated_at=at, noted_at=at, version=before.version + 1)
+        self.entries.append(
+            TimelineEntry(
+                id=0,
+                incident=before.id,
+                version=self.incident.version,
+                at=at,
+                actor=MACHINE,
+                action=action,
+                reason=reason,
+                internal=internal,
+                data={**difference(before, self.incident), **data},
+            )
+        )
 
     def changed(self) -> list[Incident]:
         """Return the incidents to write, the older ones first."""

@@ -31,6 +31,8 @@ _CHILD: Final = text("parent IS NOT NULL")
 _WAITING: Final = text("state = 'waiting'")
 _KINDED: Final = text("resolved_at IS NULL AND kind <> ''")
 _OUTAGE: Final = text("resolved_at IS NOT NULL AND kind <> ''")
+_UNDER_WAY: Final = text("done_at IS NULL")
+_OF_TICKET: Final = text("incident IS NOT NULL")
 
 
 _SAME: Final = ("customer", "alertname", "active_at")
@@ -241,6 +243,87 @@ class SilenceRow(Base):
     created_at: Mapped[float] = mapped_column(Double)
     cancelled_at: Mapped[float | None] = mapped_column(Double)
     asked_at: Mapped[float | None] = mapped_column(Double)
+
+
+class DiagnosisRow(Base):
+    """A request to examine a device, and what came of it; the columns are the members of `diagnosis.asked.Diagnosis`.
+
+    `uid` is what the device knows it by. `data` is what it returned, as JSON text, until it is too old to be kept.
+    """
+
+    __tablename__ = "diagnoses"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    uid: Mapped[str] = mapped_column(String(36), unique=True)
+    customer: Mapped[str] = mapped_column(String(64))
+    device: Mapped[int] = mapped_column(BigInteger)  # the register's number
+    instance: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(64))
+    arguments: Mapped[dict[str, Any]] = mapped_column(JSON)
+    privacy: Mapped[str] = mapped_column(String(16))
+    incident: Mapped[int | None] = mapped_column(BigInteger)
+    by: Mapped[str] = mapped_column(String(160))  # rule:NAME or person:NAME
+    purpose: Mapped[str] = mapped_column(String(16))  # fault, again, recovery
+    before: Mapped[int | None] = mapped_column(BigInteger)  # the diagnosis that this one is compared with
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    asked_at: Mapped[float] = mapped_column(Double)
+    tries: Mapped[int] = mapped_column(Integer)  # how often it was handed out
+    changed_at: Mapped[float] = mapped_column(Double)
+    started_at: Mapped[float | None] = mapped_column(Double)
+    done_at: Mapped[float | None] = mapped_column(Double)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    finding: Mapped[str] = mapped_column(Text)
+    finding_id: Mapped[str] = mapped_column(Text)
+    finding_values: Mapped[dict[str, Any]] = mapped_column(JSON)
+    data: Mapped[str | None] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    truncated: Mapped[bool] = mapped_column(Boolean)
+    audit: Mapped[str] = mapped_column(String(64))  # the hash of its newest entry there
+
+    __table_args__ = (
+        Index("ix_diagnoses_under_way", "device", "id", sqlite_where=_UNDER_WAY, postgresql_where=_UNDER_WAY),
+        Index("ix_diagnoses_incident", "incident", "id", sqlite_where=_OF_TICKET, postgresql_where=_OF_TICKET),
+        Index("ix_diagnoses_device", "device", "id"),
+        Index("ix_diagnoses_customer", "customer", "asked_at"),
+    )
+
+
+class AuditRow(Base):
+    """An entry of a customer's audit: `body` is the exact text that `hash` is of, and holds the hash before it."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    customer: Mapped[str] = mapped_column(String(64))
+    number: Mapped[int] = mapped_column(BigInteger)  # from 1 on, without a gap
+    at: Mapped[float] = mapped_column(Double)
+    incident: Mapped[int | None] = mapped_column(BigInteger)
+    body: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(String(64))
+
+    __table_args__ = (Index("uq_audit_customer_number", "customer", "number", unique=True),)
+
+
+class AuditHeadRow(Base):
+    """Where a customer's audit ends, sealed with the collector's key, so that an end that was cut off is missed."""
+
+    __tablename__ = "audit_heads"
+
+    customer: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str] = mapped_column(String(64))
+    seal: Mapped[str] = mapped_column(String(128))
+
+
+class ConsentRow(Base):
+    """What a customer lets be asked at all; without a row, whatever the machines' own policies allow."""
+
+    __tablename__ = "diagnosis_consent"
+
+    customer: Mapped[str] = mapped_column(String(64), primary_key=True)
+    never: Mapped[list[str]] = mapped_column(JSON)  # privacy classes
+    shown: Mapped[bool] = mapped_column(Boolean)  # whether the customer's own people see what was found
 
 
 class CursorRow(Base):

@@ -17,6 +17,8 @@ from ticketing.alert import Alert
 from ticketing.calm import Calm
 from ticketing.database import reading
 from ticketing.decide import DEFAULT, Policy
+from ticketing.diagnosis.audit import Seal, unsealed
+from ticketing.diagnosis.book import Diagnoses
 from ticketing.figures import RuleFigures as RuleFigures
 from ticketing.incident import Incident, TimelineEntry
 from ticketing.key import key
@@ -41,12 +43,16 @@ NOWHERE: Final = Topology()
 class Store:
     """The incidents of one database; safe to use from several threads and processes."""
 
-    def __init__(self, engine: sqlalchemy.Engine, policy: Policy = DEFAULT, router: Router = NOBODY) -> None:
+    def __init__(
+        self, engine: sqlalchemy.Engine, policy: Policy = DEFAULT, router: Router = NOBODY, seal: Seal = unsealed
+    ) -> None:
+        """`seal` signs where the audit ends."""
         self._engine = engine
         self._reads = reading(engine)
         self._policy = policy
         self._router = router
         self.outbox, self.calm = Outbox(engine), Calm(engine)
+        self.diagnoses = Diagnoses(engine, policy, router, seal)
 
     # What the collector writes.
 

@@ -31,6 +31,7 @@ from ticketing.surroundings import NOTHING_KNOWN, Surroundings
 from ticketing.transaction import Raced
 from ticketing.work import Act, Merge, Reopen
 
+DIAGNOSE: Final = "diagnose"  # the action of the entries that tell what a diagnosis found
 _CHUNK: Final = 2_000
 _SWEEP: Final = 2_000  # of what is due at most so many at a time, so that no batch waits long for it
 
@@ -116,7 +117,7 @@ class Batch:
             wanted &= INCIDENTS.c.customer == scope.customer
         cases = self._locked(select(INCIDENTS).where(wanted))
         for case in cases:
-            if version is not None and case.stored is not None and case.stored.version != version:
+            if version is not None and case.stored is not None and self._changed_since(case.stored, version):
                 raise Conflict(f"{case.stored.number} was changed meanwhile")
             case.wake(self.now, self.policy)
             if isinstance(act, Reopen) and self._is_open(case.customer, case.key):
@@ -127,6 +128,22 @@ class Batch:
             self._correlate(case.customer, cases, bulk.numbers(self.connection, INCIDENTS, 0))
         self._store(cases)
         return bool(cases)
+
+    def _changed_since(self, stored: Incident, version: int) -> bool:
+        """Tell whether an incident is another than a person saw; what was found out meanwhile takes nothing away."""
+        if stored.version == version:
+            return False
+        since = (TIMELINE.c.incident == stored.id) & (TIMELINE.c.version > version)
+        actions = set(self.connection.scalars(select(TIMELINE.c.action).where(since)))
+        return version > stored.version or actions != {DIAGNOSE}
+
+    def note(self, incident: int, action: str, reason: str, data: Mapping[str, Any], *, internal: bool) -> None:
+        """Add what the machine found out about an incident to its timeline."""
+        cases = self._locked(select(INCIDENTS).where(INCIDENTS.c.id == incident))
+        for case in cases:
+            case.wake(self.now, self.policy)
+            case.note(action, reason, self.now, data, internal=internal)
+        self._store(cases)
 
     def _check_merge(self, case: Case, act: Merge) -> None:
         """Raise Refused if what it is to be a part of is not there, over, or a part of it."""

@@ -97,6 +97,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Forget the connection; an answer that comes later goes nowhere."""
         self._members.discard(self)
+        if not self._refused:
+            self._request.lost = True
         self._closing = True
 
     def data_received(self, data: bytes) -> None:

@@ -15,7 +15,7 @@ _DECODERS: Final = {b"": None, b"identity": None, b"deflate": zlib.MAX_WBITS, b"
 class Request:
     """A request that has arrived whole; its body is as it was sent."""
 
-    __slots__ = ("authorization", "body", "content_type", "encoding", "method", "path", "peer", "sent")
+    __slots__ = ("authorization", "body", "content_type", "encoding", "lost", "method", "path", "peer", "sent")
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
@@ -26,6 +26,7 @@ class Request:
         self.encoding = b""
         self.sent: float | None = None
         self.body = b""
+        self.lost = False  # nobody is there any more to be answered
 
     def with_body(self, sent: float | None, body: bytes) -> "Request":
         """Return a request with the same head but its time, and another body."""
@@ -40,17 +41,19 @@ class Request:
         scheme, _, token = self.authorization.partition(b" ")
         return token if scheme.lower() == b"bearer" else b""
 
-    def content(self) -> bytes:
+    def content(self, limit: int = wire.MAX_BODY) -> bytes:
         """Return the body without its compression.
 
         Raises:
-            Refusal: 415 for an encoding that is not known, 413 for a body that grows beyond MAX_BODY, 400 for
+            Refusal: 415 for an encoding that is not known, 413 for a body that grows beyond `limit` bytes, 400 for
                 one that is not what it claims.
         """
         if self.encoding not in _DECODERS:
             raise Refusal(415, "Content-Encoding is deflate or gzip")
         wbits = _DECODERS[self.encoding]
-        return self.body if wbits is None else inflate(self.body, wbits)
+        if len(self.body) > limit:
+            raise Refusal(413, f"a body may have {limit} bytes")
+        return self.body if wbits is None else inflate(self.body, wbits, limit)
 
 
 def inflate(data: bytes, wbits: int, limit: int = wire.MAX_BODY) -> bytes:
@@ -86,6 +89,11 @@ def answer(
 def closing(response: bytes) -> bytes:
     """Return the response with the word that the connection ends with it."""
     return response.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+
+
+def with_lines(response: bytes, lines: bytes) -> bytes:
+    """Return a response without a body with further header lines."""
+    return response[:-2] + lines + b"\r\n"
 
 
 def refusal(error: Refusal, now: float) -> bytes:

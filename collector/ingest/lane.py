@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from collector.errors import LogError
 from collector.ingest.commit import Committer
 from collector.ingest.connection import MAX_PIPELINED, Connection, Slot
-from collector.ingest.http import answer, refusal
+from collector.ingest.http import answer, refusal, with_lines
 from collector.ingest.intake import SKEW_TOLERANCE, Intake, Sender, not_written
 from collector.ingest.senders import Senders
 from collector.log.record import HEADER, RecordKind
@@ -44,14 +44,18 @@ class Lane:
         *,
         clock: Callable[[], float],
         settled: Settled,
+        lines: Mapping[int, bytes],
     ) -> None:
-        """`settled(pushes, values, error)` is called when pushes were answered."""
+        """`settled(pushes, values, error)` is called when pushes were answered; `lines` are further header lines of
+        the answers to some devices.
+        """
         self.arrived: list[tuple[Connection, bytes]] = []
         self._senders = senders
         self._intake = intake
         self._committer = committer
         self._clock = clock
         self._settled = settled
+        self._lines = lines
 
     def wake(self) -> None:
         """Take what has arrived when the loop has read everything that is there."""
@@ -118,10 +122,12 @@ class Lane:
     def _answer(self, pushes: list[Push], error: LogError | None) -> None:
         now = self._clock()
         response = answer(204, now) if error is None else refusal(not_written(error), now)
+        lines = self._lines if error is None else {}
         values = 0
         for connection, slot, sender, epoch, before, columns in pushes:
             values += columns
             if error is not None:
                 self._intake.take_row_back(sender, epoch, before)
-            connection.reply(slot, response)
+            more = lines.get(sender.device.id)
+            connection.reply(slot, response if more is None else with_lines(response, more))
         self._settled(len(pushes), values, error)

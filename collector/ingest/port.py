@@ -17,10 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agent import wire
 from collector import installer
+from collector.diagnosis.desk import RequestDesk
 from collector.errors import LogError, Refusal, RegisterError
 from collector.ingest.commit import Committer
 from collector.ingest.connection import SWEEP_SECONDS, Connection, Reply, Slot
-from collector.ingest.http import Request, answer, closing, refusal
+from collector.ingest.http import Request, answer, closing, refusal, with_lines
 from collector.ingest.intake import Intake, Sender, Taken, not_written
 from collector.ingest.lane import Lane
 from collector.ingest.messages import Enrolment, JsonPush, decode, frames_of
@@ -39,7 +40,10 @@ MAX_WRONG_TOKENS: Final = 100  # a minute and address
 INTERVALS: Final = {"desktop": 60.0}  # seconds between the readings of an agent, by class; others: USUAL_INTERVAL
 USUAL_INTERVAL: Final = 15.0
 FORGIVE_SECONDS: Final = 60.0
-FORWARDED: Final = (b"/v1/enrol", b"/v1/retire", WRITE_PATH)
+KEY_PATH: Final = b"/v1/diagnosis-key"
+REQUESTS_PATH: Final = b"/v1/requests"
+RESULTS_PATH: Final = b"/v1/results"
+FORWARDED: Final = (b"/v1/enrol", b"/v1/retire", WRITE_PATH, KEY_PATH, REQUESTS_PATH, RESULTS_PATH)
 JSON_TYPE: Final = b"application/json"
 _LOG = logging.getLogger(__name__)
 
@@ -97,14 +101,19 @@ class Port:
         observe: Callable[[float], None] = lambda _: None,
         receiver: Receiver | None = None,
         forward: Callable[[Request], Coroutine[Any, Any, bytes]] | None = None,
+        desk: RequestDesk | None = None,
+        lines: dict[int, bytes] | None = None,
     ) -> None:
         """`changed()` is awaited when the register was changed here, before that is answered; `committed(other)` is
         called after each group that is durable, `other` says whether it held anything but pushes;
-        `forward(request)` answers what is no push, where another process does that.
+        `forward(request)` answers what is no push, where another process does that; `lines` are further header lines
+        for the answers to pushes, by device.
         """
         self.counters = Counters()
         self.committer = Committer(log, linger=settings.linger, settled=self._settled, observe=observe)
-        self._lane = Lane(senders, intake, self.committer, clock=clock, settled=self._usual)
+        self._desk = desk
+        self._lines = lines if lines is not None else desk.lines if desk else {}
+        self._lane = Lane(senders, intake, self.committer, clock=clock, settled=self._usual, lines=self._lines)
         self.arrived, self.wake = self._lane.arrived, self._lane.wake
         self.connections: set[Connection] = set()
         self._settings = settings
@@ -163,6 +172,7 @@ class Port:
     async def stop(self) -> None:
         """Cease to listen, write and answer what was accepted, close the connections."""
         self.refuse_more()
+        self.release()
         for task in self._tasks[1:]:
             task.cancel()
         self.committer.stop()
@@ -171,6 +181,11 @@ class Port:
             connection.close()
         if self._server:
             await self._server.wait_closed()
+
+    def release(self) -> None:
+        """Answer the calls that are held, and hold no more."""
+        if self._desk is not None:
+            self._desk.close()
 
     async def _sweep(self) -> None:
         """Close connections whose time is over, and forgive wrong tokens after a minute."""
@@ -215,7 +230,7 @@ class Port:
         try:
             if request.path == b"/v1/push" and request.method == b"POST":
                 self._push(request, counted)
-            elif self._forward is not None and request.path in FORWARDED:
+            elif self._forward is not None and request.path.partition(b"?")[0] in FORWARDED:
                 self._later(self._forward(request), counted)
             elif request.path == WRITE_PATH and request.method == b"POST":
                 self._write(request, counted)
@@ -275,7 +290,8 @@ class Port:
         if pace is not None:
             reply(answer(200, self._clock(), msgspec.json.encode({"pace": round(pace, 3)})))
         else:
-            reply(answer(204, self._clock()))
+            lines = self._lines.get(taken.sender.device.id, b"")
+            reply(with_lines(answer(204, self._clock()), lines))
 
     def _usual(self, pushes: int, values: int, error: LogError | None) -> None:
         """Count usual pushes that were answered."""
@@ -297,6 +313,10 @@ class Port:
     # Other requests
 
     def _other(self, request: Request, reply: Reply) -> None:
+        path = request.path.partition(b"?")[0]
+        if self._desk is not None and path in (KEY_PATH, REQUESTS_PATH, RESULTS_PATH):
+            self._diagnosis(self._desk, path, request, reply)
+            return
         match request.method, request.path:
             case b"POST", b"/v1/enrol":
                 self._later(self._enrol(decode(request.content(), Enrolment), request.peer), reply)
@@ -317,6 +337,19 @@ class Port:
                 raise Refusal(405, "not with this method")
             case _:
                 raise Refusal(404, "there is nothing here; the pages are on the other port")
+
+    def _diagnosis(self, desk: RequestDesk, path: bytes, request: Request, reply: Reply) -> None:
+        sender = self._sender(request)
+        match request.method, path:
+            case b"GET", b"/v1/diagnosis-key":
+                content = msgspec.json.encode({"diagnosis_key": desk.key.public})
+                reply(answer(200, self._clock(), content))
+            case b"GET", b"/v1/requests":
+                desk.requests(sender, request, reply)
+            case b"POST", b"/v1/results":
+                self._later(desk.results(sender, request), reply)
+            case _:
+                raise Refusal(405, "not with this method")
 
     def _health(self, path: bytes, reply: Reply) -> None:
         """Ready is who can take a push; healthy, who can answer at all."""
@@ -353,6 +386,8 @@ class Port:
             "token": new.token,
             "interval": self._settings.interval or INTERVALS.get(new.device.kind, USUAL_INTERVAL),
         }
+        if self._desk is not None:
+            content["diagnosis_key"] = self._desk.key.public
         return answer(201, self._clock(), msgspec.json.encode(content))
 
     async def _retire(self, device: Device) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from collector.diagnosis.desk import RequestDesk
 from collector.errors import LogError
 from collector.ingest.intake import Intake
 from collector.ingest.port import Port, Settings
@@ -36,6 +37,7 @@ class IngestServer:
         observe: Callable[[float], None] = lambda _: None,
         receiver: Receiver | None = None,
         workers: Workers | None = None,
+        desk: RequestDesk | None = None,
     ) -> None:
         """`announced` are the target labels of the devices that the log knows of; `observe(seconds)` is called with
         the time of each sync.
@@ -56,6 +58,7 @@ class IngestServer:
             clock=clock,
             observe=observe,
             receiver=receiver,
+            desk=desk,
         )
         self.committer, self.connections, self.counters = (
             self.ports.committer,
@@ -84,6 +87,7 @@ class IngestServer:
     async def stop(self) -> None:
         """Cease to listen, write what was accepted, close the connections."""
         self.spine.stop()
+        self.ports.release()
         if self.workers is not None:
             await self.workers.stop()
             await self.spine.last()

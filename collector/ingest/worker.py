@@ -1,8 +1,8 @@
 """An ingest process: takes pushes into a partition of the log, and hands all other requests to the main process.
 
 `python -m collector.ingest.worker FD` with the file descriptor of a socket to the main process, over which lines of
-JSON go both ways: the first is a `Task`, then `{"refresh": n}`, `{"forget": [schema …]}` and `{"stop": true}` come,
-and `{"ready": true}`, `{"refreshed": n}` and `{"stats": {…}}` go.
+JSON go both ways: the first is a `Task`, then `{"refresh": n}`, `{"forget": [schema …]}`, `{"lines": {device: header
+lines}}` and `{"stop": true}` come, and `{"ready": true}`, `{"refreshed": n}` and `{"stats": {…}}` go.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from collector.diagnosis.desk import apply
 from collector.errors import Refusal
 from collector.ingest.http import Request
 from collector.ingest.intake import Intake
@@ -87,6 +88,7 @@ class Worker:
         self._senders = Senders(register, {}, bounds)
         self._intake = Intake(self._senders.accounts)
         self._intake.schemas = {int(schema): columns for schema, columns in task.schemas.items()}
+        self._lines: dict[int, bytes] = {}
         listening = socket.socket(fileno=task.listening)
         context = None
         if task.certificate:
@@ -115,6 +117,7 @@ class Worker:
             clock=time.time,
             observe=self._synced,
             forward=self._forward,
+            lines=self._lines,
         )
 
     def _synced(self, seconds: float) -> None:
@@ -123,7 +126,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until the main process says stop, or is no more; what was accepted is written and answered."""
-        reader, writer = await asyncio.open_connection(sock=self._control)
+        reader, writer = await asyncio.open_connection(sock=self._control, limit=1 << 20)
         self._writer = writer
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -150,6 +153,8 @@ class Worker:
                 break
             for schema in message.get("forget", ()):
                 self._intake.schemas.pop(schema, None)
+            if "lines" in message:
+                apply(self._lines, {int(device): line.encode() for device, line in message["lines"].items()})
             if "refresh" in message:
                 with suppress(SQLAlchemyError):  # what is known goes on
                     await asyncio.to_thread(self._senders.refresh)

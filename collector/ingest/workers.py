@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from collector.diagnosis.desk import apply
 from collector.errors import LogError
 from collector.ingest.published import Heads
 from collector.ingest.worker import Task
@@ -73,6 +74,7 @@ class Workers:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._refreshes = 0
+        self._lines: dict[int, bytes] = {}
         self._pending: list[Range] = []
         self._passed: deque[tuple[int, dict[int, int]]] = deque()  # heads of the spine, and what was merged by then
 
@@ -164,6 +166,7 @@ class Workers:
 
     async def _hear(self, partition: int, process: _Process, message: dict[str, Any]) -> None:
         if "ready" in message:
+            process.say({"lines": {str(device): line.decode() for device, line in self._lines.items()}})
             process.ready.set()
         if "refreshed" in message:
             async with process.changed:
@@ -205,6 +208,12 @@ class Workers:
         """Let all ask for these schemas again."""
         for process in self._processes.values():
             process.say({"forget": schemas})
+
+    def lines(self, changed: dict[int, bytes]) -> None:
+        """Let all know of header lines for the answers to pushes, by device."""
+        apply(self._lines, changed)
+        for process in self._processes.values():
+            process.say({"lines": {str(device): line.decode() for device, line in changed.items()}})
 
     async def stop(self) -> None:
         """Let all write and answer what they accepted, and end."""

@@ -1,0 +1,1 @@
+"""Remote diagnosis: the collector asks agents, and asks network gear itself."""
