@@ -16,6 +16,7 @@ from rules.labels import NAME, Codes, Strings
 Op = Literal["=", "!=", "=~", "!~"]
 _UNKNOWN: Final = 0
 _YES: Final = 2
+_ANY_BYTE: Final = re2.compile(r"(?s)(?:[^\\]|\\[^CQ])*\\C")
 
 
 def regex(pattern: str) -> re2.Pattern:
@@ -28,6 +29,8 @@ def regex(pattern: str) -> re2.Pattern:
     options.log_errors = False
     options.dot_nl = True
     options.max_mem = 8 << 20
+    if _ANY_BYTE.match(pattern):
+        raise PromQLError(f"not a regular expression: {pattern[:100]!r} (\\C, a byte, is not known to Prometheus)")
     try:
         re2.compile(pattern, options)  # alone, for `a)(b` is sound between parentheses
         return re2.compile(f"^(?:{pattern})$", options)

@@ -8,16 +8,25 @@ from typing import Any, Final
 
 import promql_parser as pp
 
+from rules.errors import PromQLError
 from rules.promql.lexer import quoted
 from rules.promql.source import Source
 
 MATCH_OPS: Final = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
+_LONGEST: Final = (2**63 - 1) // 1_000_000
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 
 def milliseconds(span: timedelta | None) -> int:
-    """Return a duration in milliseconds; 0 for none."""
-    return 0 if span is None else span // timedelta(milliseconds=1)
+    """Return a duration in milliseconds; 0 for none.
+
+    Raises:
+        PromQLError: longer than Go's durations can be, 292 years.
+    """
+    found = 0 if span is None else span // timedelta(milliseconds=1)
+    if abs(found) > _LONGEST:
+        raise PromQLError("duration out of range")
+    return found
 
 
 def duration(ms: int) -> str:

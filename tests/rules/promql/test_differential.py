@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from rules.query_range import History
 from tests.rules.promql.compare import near, ours, same
@@ -105,4 +105,5 @@ def test_steps(prometheus: Prometheus, history: History, expr: str) -> None:
 @settings(quick, max_examples=30_000, derandomize=False)
 @given(expr=vectors(3))
 def test_a_deep_vector_is_prometheus(prometheus: Prometheus, history: History, expr: str) -> None:
+    assume(not ("odd" in expr and "std" in expr))  # the deviation of one infinity: NaN since Prometheus 3, 0 before
     agree(prometheus, history, expr)
