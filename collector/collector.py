@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import secrets
+import shutil
 import socket
 import threading
 import time
@@ -35,8 +36,10 @@ from collector.ingest.senders import Senders
 from collector.ingest.server import IngestServer, Settings
 from collector.ingest.worker import Task
 from collector.ingest.workers import Workers
+from collector.listening import bind, taken
 from collector.log import Log
 from collector.log.partitions import folder, partitions
+from collector.logs import Format
 from collector.metrics import Metrics
 from collector.observed import Observer
 from collector.ownhealth import CUSTOMER, EVERY_SECONDS, NAME, SITE, OwnHealth
@@ -78,7 +81,10 @@ class Collector:
     accounts: Accounts
     runtime: Runtime
 
-    def __init__(self, data: Path, config: Config, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, data: Path, config: Config, clock: Callable[[], float] = time.time, log_format: Format = "text"
+    ) -> None:
+        self.log_format: Format = log_format
         self.data = data
         self.config = config
         self.clock = clock
@@ -93,8 +99,8 @@ class Collector:
             StartError: what is in the way, in a sentence that says what to do.
         """
         self._take_folder()
-        web_socket = _bind(self.config.web.listen, "the pages")
-        self._agents_socket = _bind(self.config.agents.listen, "the agents")  # told before anything is made
+        web_socket = bind(self.config.web.listen, "the pages")
+        self._agents_socket = bind(self.config.agents.listen, "the agents")  # told before anything is made
         self._open_stores()
         await self._start_pipeline()
         await self._start_ingest()
@@ -221,7 +227,7 @@ class Collector:
         try:
             await self.ingest.start(self.rule_files.changed())
         except OSError as error:
-            raise StartError(_taken(agents.listen, "the agents", error)) from error
+            raise StartError(taken(agents.listen, "the agents", error)) from error
         self.reload_rules()
 
     def _main_socket(self) -> socket.socket:
@@ -270,6 +276,7 @@ class Collector:
                 "customer_series": agents.limits.customer_series,
             },
             schemas={str(schema): columns for schema, columns in self.intake.schemas.items()},
+            log_format=self.log_format,
         )
 
     async def _start_watching(self) -> None:
@@ -334,14 +341,20 @@ class Collector:
 
     def problem(self) -> str:
         """Return what is wrong with the collector itself, in a sentence; empty if nothing is."""
-        if self.ingest.committer.failing:
-            return f"The log takes nothing: {self.ingest.committer.failing}"
-        if self.ingest.workers and self.ingest.workers.failing():
-            return f"A partition of the log takes nothing: {self.ingest.workers.failing()}"
+        if failing := self.log_problem():
+            return failing
         if self.rule_files.problem:
             return f"The rule files were not loaded: {self.rule_files.problem}"
         if self.table_files.problem:
             return f"Thresholds and baselines were not loaded: {self.table_files.problem}"
+        return ""
+
+    def log_problem(self) -> str:
+        """Return why the log takes nothing, in a sentence; empty if it does."""
+        if self.ingest.committer.failing:
+            return f"The log takes nothing: {self.ingest.committer.failing}"
+        if self.ingest.workers and self.ingest.workers.failing():
+            return f"A partition of the log takes nothing: {self.ingest.workers.failing()}"
         return ""
 
     def _committed(self, head: int) -> None:
@@ -361,10 +374,18 @@ class Collector:
                 self.intake.schemas.pop(schema, None)
                 self.pipeline.state.unknown_schemas.discard(schema)
             needed = min(self.pipeline.snapshot_position, self.recorder.position, self.event_keeper.position)
-            await asyncio.to_thread(self.log.drop, before=needed, keep_bytes=self.config.log.max_bytes)
-            if self.ingest.workers:
-                keep = self.config.log.max_bytes
-                await asyncio.to_thread(self.ingest.workers.drop, needed, self.log.head, keep)
+            await asyncio.to_thread(self._drop_log, needed)
+
+    def _drop_log(self, needed: int) -> None:
+        """Let go of what is old of the log, or too much: whole files, of which nobody needs a record."""
+        limits = self.config.log
+        free = shutil.disk_usage(self.log.directory).free
+        written_before = self.clock() - limits.days * 86400
+        keep = min(limits.max_bytes, max(0, self.log.size + free - limits.free_bytes))
+        self.log.drop(before=needed, keep_bytes=keep, written_before=written_before)
+        if self.ingest.workers:
+            keep = limits.max_bytes if free >= limits.free_bytes else 0
+            self.ingest.workers.drop(needed, self.log.head, keep, written_before)
 
     async def _look_at_itself(self) -> None:
         """Tell the rules how Watchdesk itself is."""
@@ -401,26 +422,3 @@ class Collector:
         self.runtime.remove(self.data)
         if self._lock:
             self._lock.close()
-
-
-def _bind(listen: str, what: str) -> socket.socket:
-    """Return a socket that listens there.
-
-    Raises:
-        StartError: the port is taken, or may not be used.
-    """
-    host, port = address(listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(512)
-    except OSError as error:
-        listening.close()
-        raise StartError(_taken(listen, what, error)) from error
-    return listening
-
-
-def _taken(listen: str, what: str, error: OSError) -> str:
-    return f"{listen} for {what} cannot be used ({error.strerror}); choose another with PORT= (or --port)."

@@ -57,9 +57,11 @@ class Web(_Section, frozen=True):
 
 
 class LogLimits(_Section, frozen=True):
-    """How much of the log is kept when every consumer has read it."""
+    """How much of the log is kept when every consumer has read it: until one of these is reached."""
 
     max_bytes: int = 2 << 30
+    days: float = 30.0
+    free_bytes: int = 256 << 20  # on its disk: with less than that free, what is oldest goes
     segment_bytes: int = 64 << 20
 
 

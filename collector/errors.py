@@ -4,6 +4,7 @@ CollectorError              says in one sentence what is wrong and what to do
 ├── ConfigError             the configuration file, with its line
 ├── StartError              a port is taken, a folder is not writable, the database is of another version …
 ├── LogError                the log could not take records: nothing of them was acknowledged
+├── BackupError             a backup that cannot be made or restored
 ├── BacktestError           rules, samples or a register that cannot be read for a backtest
 ├── NotRunningError         no collector answers a command that asks it
 ├── RegisterError           a customer, site, device or token that cannot be made or found
@@ -29,6 +30,10 @@ class LogError(CollectorError):
 
 class RegisterError(CollectorError):
     """A customer, site, device or token that cannot be made or found."""
+
+
+class BackupError(CollectorError):
+    """A backup that cannot be made or restored."""
 
 
 class BacktestError(CollectorError):

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from collector.localapi import LocalApi
+from collector.requestids import RequestIds
 from collector.sources import FleetSources
 from ticketing.web.app import routes
 from ticketing.web.live import Live
@@ -42,7 +43,7 @@ class WebServer:
         self._socket = listening
         pages = routes(collector.store, collector.accounts, sources, live=self._live, clock=collector.clock)
         settings = uvicorn.Config(
-            Starlette(routes=[*_Prometheus(collector).routes(), *pages]),
+            RequestIds(Starlette(routes=[*_Prometheus(collector).routes(), *pages])),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -138,7 +139,9 @@ class _Prometheus:
         return PlainTextResponse("healthy\n")
 
     def _ready(self, _request: Request) -> Response:
-        return PlainTextResponse("ready\n")
+        """Whether agents can push: what a service is taken out of the balance for when it fails."""
+        failing = self._collector.log_problem()
+        return PlainTextResponse(f"{failing}\n" if failing else "ready\n", status_code=503 if failing else 200)
 
     def _allowed(self, request: Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

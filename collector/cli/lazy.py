@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "rules": "rulebook",
     "thresholds": "thresholds",
     "backtest": "backtest",
+    "backup": "backup",
+    "restore": "backup",
     "config": "configuration",
     "completion": "completion",
 }

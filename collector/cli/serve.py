@@ -17,9 +17,12 @@ from collector.cli.context import Context, pass_context
 from collector.collector import Collector
 from collector.config import Config, with_ports
 from collector.errors import CollectorError
-from collector.notify import notify
+from collector.logs import Format, log_to_stderr
+from collector.notify import keep_alive, notify
 from collector.tuning import calm_collector
 from collector.up import Up
+
+_LOG = logging.getLogger(__name__)
 
 
 def register(group: click.Group) -> None:
@@ -38,22 +41,32 @@ _port = click.option(
 @click.option(
     "--ingest", type=click.IntRange(0, 32), help="How many processes receive beside the main one; 0: none, it does."
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    envvar="WATCHDESK_LOG_FORMAT",
+    default="text",
+    show_default=True,
+    help="What the lines on stderr look like.",
+)
 @pass_context
-def serve(context: Context, port: int | None, ingest: int | None) -> None:
+def serve(context: Context, port: int | None, ingest: int | None, log_format: Format) -> None:
     """Run the collector until it is told to stop (SIGTERM, Ctrl-C). SIGHUP looks at the rule files anew."""
-    _log_to_stderr(logging.INFO)
+    log_to_stderr(logging.INFO, log_format)
 
     async def work(stop: asyncio.Event) -> None:
         config = _config(context, port)
         if ingest is not None:
             agents = msgspec.structs.replace(config.agents, processes=ingest)
             config = msgspec.structs.replace(config, agents=agents)
-        collector = Collector(context.data, config)
+        collector = Collector(context.data, config, log_format=log_format)
         await collector.start()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, collector.reload_rules)
-        click.echo(f"Watchdesk is at {collector.runtime.web}, agents report to {collector.runtime.agents}", err=True)
+        _LOG.info("Watchdesk is at %s, agents report to %s", collector.runtime.web, collector.runtime.agents)
         notify("READY=1")
+        alive = asyncio.create_task(keep_alive(notify))
         await stop.wait()
+        alive.cancel()
         notify("STOPPING=1")
         await collector.stop()
 
@@ -68,7 +81,7 @@ def up(context: Context, port: int | None) -> None:
 
     The first start makes the database, the CA and an administrator, whose password is shown once.
     """
-    _log_to_stderr(logging.WARNING)
+    log_to_stderr(logging.WARNING)
 
     async def work(stop: asyncio.Event) -> None:
         started = Up(context, _config(context, port), say=click.echo)
@@ -114,10 +127,3 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
         uvloop.run(main())
     if broken:
         raise CollectorError(f"{broken[0]} failed, see above; all that was acknowledged is in the log.")
-
-
-def _log_to_stderr(level: int) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)

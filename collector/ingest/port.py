@@ -27,8 +27,10 @@ from collector.ingest.lane import Lane
 from collector.ingest.messages import Enrolment, JsonPush, decode, frames_of
 from collector.ingest.pace import LEAST_PACE, Pace
 from collector.ingest.repeated import RepeatedHead
+from collector.ingest.requests import Refusals
 from collector.ingest.senders import Senders
 from collector.log import Log
+from collector.logs import new_id, request_id
 from collector.register import Device, Register
 from collector.register.writers import Writers
 from collector.remotewrite.parts import Parts
@@ -133,6 +135,7 @@ class Port:
             wrote=self._wrote,
         )
         self._pace = Pace(settings.backlog_bytes)
+        self._refusals = Refusals(clock)
         self._wrong: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._others: set[asyncio.Task[None]] = set()
@@ -223,9 +226,12 @@ class Port:
     def handle(self, request: Request, reply: Reply) -> None:
         """Take any request."""
 
+        identity = new_id()
+        context = request_id.set(identity)
+
         def counted(response: bytes) -> None:
             self.counters.count(int(response[9:12]))
-            reply(response)
+            reply(self._refusals.answered(request, identity, response))
 
         try:
             if request.path == b"/v1/push" and request.method == b"POST":
@@ -240,6 +246,8 @@ class Port:
             reason = error.reason or str(error.status)
             self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
             counted(refusal(error, self._clock()))
+        finally:
+            request_id.reset(context)
 
     def _push(self, request: Request, reply: Reply) -> None:
         sender = self._sender(request)

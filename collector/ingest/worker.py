@@ -32,6 +32,7 @@ from collector.ingest.port import Port, Settings
 from collector.ingest.published import Heads, PublishedLog
 from collector.ingest.senders import Senders
 from collector.log.partitions import folder
+from collector.logs import Format, log_to_stderr
 from collector.register import Register
 from ticketing.database import connect
 
@@ -61,6 +62,7 @@ class Task(msgspec.Struct, frozen=True):
     backlog_bytes: float
     limits: dict[str, float]
     schemas: dict[str, int]
+    log_format: Format = "text"
 
 
 class Worker:
@@ -217,16 +219,15 @@ async def _nothing() -> None:
 def main() -> None:
     """Run one."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
-    )
     line = b""
     while not line.endswith(b"\n"):
         piece = control.recv(1 << 16)
         if not piece:
             return
         line += piece
-    worker = Worker(msgspec.json.decode(line, type=Task), control)
+    task = msgspec.json.decode(line, type=Task)
+    log_to_stderr(logging.INFO, task.log_format)
+    worker = Worker(task, control)
     if sys.platform == "win32":
         asyncio.run(worker.run())
     else:

@@ -111,7 +111,7 @@ class Workers:
             self.merged.update({each.partition: each.end for each in self._pending})
         self._pending = []
 
-    def drop(self, position: int, head: int, keep_bytes: int) -> None:
+    def drop(self, position: int, head: int, keep_bytes: int, written_before: float) -> None:
         """Remove what is old of the partitions and what no consumer needs: all have read the spine to `position`.
 
         `head` is where the spine ends now.
@@ -121,7 +121,7 @@ class Workers:
             self._passed.popleft()
         known, merged = self._passed[0]
         if known <= position:
-            drop(self._log, merged, keep_bytes)
+            drop(self._log, merged, keep_bytes, written_before)
 
     def publish_left(self, partition: int, head: int) -> None:
         """Tell the head of a partition that no process writes any more."""

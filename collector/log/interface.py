@@ -28,7 +28,7 @@ class Writing(Protocol):
             LogError: none of them is in the log, and the next append tries anew.
         """
 
-    def drop(self, *, before: int, keep_bytes: int) -> int:
+    def drop(self, *, before: int, keep_bytes: int, written_before: float = 0.0) -> int:
         """Remove what is oldest, but nothing from record `before` on; return how many files it was."""
 
     def close(self) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,7 +23,7 @@ from agent.wire import Kind
 from collector.log.block import Block
 from collector.log.reader import CHUNK, Reader
 from collector.log.record import RecordKind
-from collector.log.segments import segments
+from collector.log.segments import drop_segments
 from collector.log.tail import Tail
 
 _RANGE: Final = struct.Struct("<QQQ")
@@ -144,19 +143,13 @@ def ordered(block: Block) -> Block:
     return Block(block.words, block.numbers, block.starts[order])
 
 
-def drop(directory: Path, before: Mapping[int, int], keep_bytes: int) -> int:
-    """Remove the oldest segments of partitions while they hold more than `keep_bytes`, and return how many.
+def drop(directory: Path, before: Mapping[int, int], keep_bytes: int, written_before: float = 0.0) -> int:
+    """Remove the oldest segments of partitions while a partition holds more than `keep_bytes`, and those that were
+    last written to before that time; return how many.
 
     Records from `before[partition]` on are still needed.
     """
-    dropped = 0
-    for partition, needed in before.items():
-        found = segments(folder(directory, partition))
-        size = sum(segment.path.stat().st_size for segment in found)
-        for segment, following in pairwise(found):
-            if size <= keep_bytes or following.first > needed:
-                break
-            size -= segment.path.stat().st_size
-            segment.path.unlink()
-            dropped += 1
-    return dropped
+    return sum(
+        len(drop_segments(folder(directory, partition), needed, keep_bytes, written_before))
+        for partition, needed in before.items()
+    )

@@ -4,6 +4,7 @@ A segment is named `FIRST-ID.log`: the number of its first record, and the rando
 """
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,3 +51,22 @@ def group_after(buffer: Buffer, at: int, log_id: int) -> wire.Frame | None:
         if buffer[at + 4 : at + 5] == _GROUP and (frame := group_at(buffer, at, log_id)) is not None:
             return frame
     return None
+
+
+def drop_segments(directory: Path, before: int, keep_bytes: int, written_before: float) -> list[int]:
+    """Remove the oldest segments while all hold more than `keep_bytes`, and those that were last written to before
+    that time; return their sizes.
+
+    A segment with records that are still needed (`before` and later) stays, as does the newest.
+    """
+    found = segments(directory)
+    stats = [segment.path.stat() for segment in found]
+    size = sum(stat.st_size for stat in stats)
+    dropped: list[int] = []
+    for (segment, following), stat in zip(pairwise(found), stats, strict=False):
+        if (size <= keep_bytes and stat.st_mtime >= written_before) or following.first > before:
+            break
+        segment.path.unlink()
+        size -= stat.st_size
+        dropped.append(stat.st_size)
+    return dropped

@@ -1,6 +1,5 @@
 """The writing end of the log."""
 
-import itertools
 import os
 import secrets
 from contextlib import suppress
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from collector.errors import LogError
 from collector.log.record import encode_group, records_in
-from collector.log.segments import Segment, group_after, group_at, path_of, segments
+from collector.log.segments import Segment, drop_segments, group_after, group_at, path_of, segments
 from collector.log.tail import Tail, Written
 
 SEGMENT_BYTES = 256 << 20
@@ -91,20 +90,15 @@ class Log:
             os.close(self._file)
             self._file = -1
 
-    def drop(self, *, before: int, keep_bytes: int) -> int:
-        """Remove the oldest segments while all holds more than `keep_bytes`, and return how many.
+    def drop(self, *, before: int, keep_bytes: int, written_before: float = 0.0) -> int:
+        """Remove the oldest segments while all holds more than `keep_bytes`, and those that were written to before
+        that time (Unix seconds) last; return how many.
 
         A segment with records that some consumer still needs (`before` and later) stays, as does the newest.
         """
-        dropped = 0
-        found = segments(self.directory)
-        for segment, following in itertools.pairwise(found):
-            if self.size <= keep_bytes or following.first > before:
-                break
-            self.size -= segment.path.stat().st_size
-            segment.path.unlink()
-            dropped += 1
-        return dropped
+        dropped = drop_segments(self.directory, before, keep_bytes, written_before)
+        self.size -= sum(dropped)
+        return len(dropped)
 
     def close(self) -> None:
         """Close the file; everything in it is durable already."""

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from collector.errors import StartError
 
 
-def migrate(engine: Engine) -> None:
-    """Run the revisions that a database lacks, in one transaction.
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Run the revisions that a database lacks, up to this one, in one transaction.
 
     Raises:
         StartError: it was written by a newer Watchdesk.
@@ -30,4 +30,4 @@ def migrate(engine: Engine) -> None:
             )
         if current != script.get_current_head():
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)

@@ -194,6 +194,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+def test_segments_that_are_old_go_however_small_the_log_is(tmp_path: Path) -> None:
+    log = Log(tmp_path, segment_bytes=400)
+    head = fill(log, 30)
+    kept = segments(tmp_path)
+    for age, segment in enumerate(reversed(kept)):
+        os.utime(segment.path, (1000 - age, 1000 - age))
+    assert log.drop(before=head, keep_bytes=1 << 30, written_before=0) == 0
+    assert log.drop(before=head, keep_bytes=1 << 30, written_before=1000 - 4) == len(kept) - 5
+    assert log.drop(before=kept[-3].first, keep_bytes=1 << 30, written_before=2000) == 2
+    assert log.drop(before=head, keep_bytes=1 << 30, written_before=2000) == 2
+    assert segments(tmp_path) == kept[-1:]
+    assert log.size == kept[-1].path.stat().st_size
+
+
 def test_a_full_disk_takes_nothing_half_and_recovers_by_itself(small_disk: Path) -> None:
     log = Log(small_disk / "log")
     acknowledged: list[int] = []
