@@ -25,7 +25,10 @@ from collector.diagnosis.desk import RequestDesk
 from collector.diagnosis.keys import signing_key
 from collector.diagnosis.service import DiagnosisService
 from collector.discovery.candidates import Candidates
+from collector.discovery.finds import Finds
+from collector.discovery.listed import Listed
 from collector.discovery.service import MapService
+from collector.discovery.sweeps import Sweeps
 from collector.errors import StartError
 from collector.events.keeper import EventKeeper
 from collector.events.store import EventStore
@@ -301,18 +304,40 @@ class Collector:
         await self.reach.start()
         self.traps = TrapService(self.config.traps, self.snmp.poller, observer, clock=self.clock)
         self.traps.start()
+        self._start_discovery(observer)
+        self.diagnosis = DiagnosisService(self, self.config.diagnosis)
+        await self.diagnosis.start()
+
+    def _start_discovery(self, observer: Observer) -> None:
+        """Begin to look for what hangs on what, and for what is not in the register."""
+        settings = self.config.discovery
+        self.finds = Finds(
+            Candidates(self.engine),
+            Listed(
+                self.register,
+                self.event_store,
+                resolved=lambda: {number: host.address for number, host in self.reach.hosts.items()},
+                peers=lambda: self.ingest.ports.peers,
+                gear=lambda: self.map.gear,
+            ),
+            observer,
+            reporter=lambda place, mac, where: self.map.reporter(place, mac, where),
+            look=lambda place, address: self.sweeps.look(place, address),
+            clock=self.clock,
+        )
         self.map = MapService(
             self.config.map.interval,
             self.snmp.poller,
             self.snmp.channel,
             self.register,
-            Candidates(self.engine),
+            self.finds,
             observer,
+            own=self.own_health.device,
             clock=self.clock,
         )
-        self.map.start()
-        self.diagnosis = DiagnosisService(self, self.config.diagnosis)
-        await self.diagnosis.start()
+        self.sweeps = Sweeps(settings, self.register, self.finds, clock=self.clock)
+        for service in (self.finds, self.map, self.sweeps):
+            service.start()
 
     @property
     def agents_tls(self) -> bool:
@@ -409,7 +434,9 @@ class Collector:
         await asyncio.to_thread(self.sender.stop)
         await self.web.stop()
         await self.diagnosis.stop()
+        await self.sweeps.stop()
         await self.map.stop()
+        await self.finds.stop()
         self.traps.stop()
         await self.reach.stop()
         await self.snmp.stop()

@@ -10,7 +10,9 @@ from typing import Annotated
 
 import msgspec
 import yaml
+from msgspec import Meta
 
+from collector.discovery.task import PORTS
 from collector.errors import ConfigError
 from collector.yamlfile import Document
 from ticketing.errors import SettingsError
@@ -107,6 +109,17 @@ class Map(_Section, frozen=True):
     interval: float = 300.0  # seconds between two readings of the tables; 0 for never
 
 
+class Discovery(_Section, frozen=True):
+    """Looking for machines on the networks of sites; nothing is sent unless sites are named here."""
+
+    sites: list[str] = []  # SITE.CUSTOMER, whose networks (in the register) this machine is connected to
+    rate: Annotated[float, Meta(ge=1, le=1000)] = 50.0  # packets a second, all together
+    interval: Annotated[float, Meta(ge=10, le=86400)] = 240.0  # seconds between two sweeps
+    listen: bool = True  # to ARP, neighbour discovery, DHCP and mDNS that is spoken anyhow
+    ports: Annotated[tuple[int, ...], Meta(max_length=32)] = PORTS  # tried on machines that are not in the register
+    scapy: bool = False  # send and receive with scapy, where the system has no packet sockets
+
+
 class Reach(_Section, frozen=True):
     """Reachability of the devices that have an address."""
 
@@ -147,6 +160,7 @@ class Config(_Section, frozen=True):
     snmp: Snmp = msgspec.field(default_factory=Snmp)
     reach: Reach = msgspec.field(default_factory=Reach)
     map: Map = msgspec.field(default_factory=Map)
+    discovery: Discovery = msgspec.field(default_factory=Discovery)
     traps: Traps = msgspec.field(default_factory=Traps)
     diagnosis: Diagnosis = msgspec.field(default_factory=Diagnosis)
     notifications: Notifications = msgspec.field(default_factory=Notifications)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
 
 from agent import wire
 from collector import observed
@@ -33,20 +35,22 @@ class OwnHealth:
 
     def __init__(self, collector: Collector, device: int) -> None:
         self._collector = collector
-        self._device = device
+        self.device = device
         self._observer = Observer(collector.ingest.observe, collector.intake.schemas, collector.clock)
+        self._waiting: Counter[tuple[str, str]] = Counter()
         self._standings: dict[str, tuple[float, float]] = {}
 
     def values(self) -> list[Value]:
         """Return what there is to tell: metric, labels, value. Asks the database, so it is no work for the loop."""
         found = [*self._disk(), *self._counters(), *self._rules(), *self._customers(), *self._outbox()]
+        found += self._strangers()
         return sorted(found, key=lambda one: (one[0], sorted(one[1].items())))
 
     def write(self, values: list[Value], now: float) -> None:
         """Put the values into the log."""
         schema, payload = observed.schema(*(wire.format_series(name, labels) for name, labels, _ in values))
         numbers = np.array([value for _, _, value in values])
-        self._observer.rows(self._device, observed.ITSELF, [(schema, payload, numbers)], at=now, heard=True)
+        self._observer.rows(self.device, observed.ITSELF, [(schema, payload, numbers)], at=now, heard=True)
 
     def _disk(self) -> Iterator[Value]:
         room = os.statvfs(self._collector.data)
@@ -92,6 +96,13 @@ class OwnHealth:
             yield "watchdesk_self_series_refused", {"of": customer}, float(missing[customer])
             yield "watchdesk_self_customer_expected", {"of": customer}, float(expected[customer])
             yield "watchdesk_self_customer_alive", {"of": customer}, float(alive[customer])
+
+    def _strangers(self) -> Iterator[Value]:
+        """Tell of each site how many machines wait for a decision, and how many that were denied are there."""
+        with suppress(SQLAlchemyError):
+            self._waiting = self._collector.finds.candidates.waiting(self._collector.clock())
+        for (site, state), count in self._waiting.items():
+            yield "watchdesk_self_unlisted_machines", {"of": site, "state": state}, float(count)
 
     def _outbox(self) -> Iterator[Value]:
         now = self._collector.clock()

@@ -15,6 +15,8 @@ PROGRAMS = {
     "snmptrap": "snmp",
     "prometheus-snmp-exporter": "prometheus-snmp-exporter",
     "strace": "strace",
+    "ip": "iproute2",
+    "tcpdump": "tcpdump",
     "msgfmt": "gettext",
     "rpmbuild": "rpm",
     "debootstrap": "debootstrap",

@@ -123,14 +123,27 @@ def show_map(context: Context, customer: str | None, as_json: bool) -> None:
 
 
 @devices.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
-def candidates(click_context: click.Context) -> None:
+def candidates(click_context: click.Context, as_json: bool) -> None:
     """Show the machines that were seen on a site's networks and are not in the register."""
     if click_context.invoked_subcommand:
         return
     found = Candidates(click_context.obj.database).all()
-    rows = ((c.id, c.state, f"{c.site}.{c.customer}", c.address, c.mac, c.where, when(c.last_seen)) for c in found)
-    show_table(("ID", "STATE", "SITE", "ADDRESS", "MAC", "WHERE", "LAST SEEN"), rows)
+    if as_json:
+        for one in found:
+            show_json(dataclasses.asdict(one))
+        return
+    show_table(
+        ("ID", "STATE", "SITE", "ADDRESS", "MAC", "MAKER", "NAMES", "PORTS", "WHERE", "LAST SEEN"),
+        (
+            (
+                *(c.id, c.state, f"{c.site}.{c.customer}", c.address, c.mac, c.maker),
+                *(" ".join(c.names), " ".join(map(str, c.ports)), c.where, when(c.last_seen)),
+            )
+            for c in found
+        ),
+    )
 
 
 @candidates.command()

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "doctor": "health",
     "replay": "replay",
     "devices": "devices",
+    "discover": "discover",
     "snmp": "snmp",
     "enrol-token": "tokens",
     "remote-write-token": "writers",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agent import wire
 from collector.discovery import tables
-from collector.discovery.candidates import Candidates, inside
+from collector.discovery.candidates import Place
+from collector.discovery.finds import Finds, Reporter
+from collector.discovery.listed import Own
+from collector.discovery.ports import ports as own_ports
 from collector.discovery.tables import Tables
 from collector.discovery.tree import Link, Node, kinds, parents
 from collector.errors import RegisterError
@@ -22,10 +26,11 @@ from collector.register import Register
 from collector.snmp.channel import Channel
 from collector.snmp.device import SnmpDevice
 from collector.snmp.poller import Poller
-from collector.snmp.walk import walk
+from collector.snmp.walk import Budget, walk
 
 FIRST_SECONDS: Final = 20.0  # after the start
 AT_ONCE: Final = 20  # devices that are read at the same time
+PATIENT: Final = Budget(seconds=60.0, rows=65_536, size=16 << 20)  # a core switch knows tens of thousands of addresses
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,18 +43,22 @@ class MapService:
         poller: Poller,
         channel: Channel,
         register: Register,
-        candidates: Candidates,
+        finds: Finds,
         observer: Observer,
         *,
+        own: int,
         clock: Callable[[], float],
     ) -> None:
-        """The tables are read every `interval` seconds; 0 for never."""
+        """The tables are read every `interval` seconds, 0 for never; `own` is the device that stands for Watchdesk."""
         self.known: dict[int, Link] = {}
+        self.gear: dict[int, Own] = {}
         self._interval = interval
         self._poller = poller
         self._channel = channel
         self._register = register
-        self._candidates = candidates
+        self._finds = finds
+        self._own = own
+        self._ports: dict[Place, tuple[dict[str, tuple[int, str]], int]] = {}
         self._observer = observer
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
@@ -88,42 +97,60 @@ class MapService:
 
         gear = [one for one in self._poller.devices.values() if one.speaker and one.polled.device.kind == "network"]
         read = dict(await asyncio.gather(*[one(device) for device in gear]))
-        sites: dict[tuple[str, str], dict[int, Node]] = defaultdict(dict)
-        addresses = {one.device.id: one.address for one in await asyncio.to_thread(self._register.polled)}
+        self.gear = {number: Own(found.addresses, found.macs) for number, found in read.items() if found}
+        sites: dict[Place, dict[int, Node]] = defaultdict(dict)
+        told = await asyncio.to_thread(self._finds.listed.agents)
         for device in await asyncio.to_thread(self._register.devices):
-            node = Node(
-                device.id, device.name, addresses.get(device.id, ""), device.kind, device.role, read.get(device.id)
+            own = told.get(device.id, Own())
+            sites[device.customer, device.site][device.id] = Node(
+                *(device.id, device.name, device.address, device.kind, device.role, read.get(device.id)),
+                addresses=own.addresses,
+                macs=own.macs,
             )
-            sites[device.customer, device.site][device.id] = node
+        self._locate(sites)
         for nodes in sites.values():
             links = parents(nodes)
             for number, before in (await asyncio.to_thread(self._store, links)).items():
                 self._moved(nodes, number, before, links[number])
             self._tell(nodes, links)
-        await self._strangers(sites)
+        self._strangers(sites, await asyncio.to_thread(self._register.networks))
 
-    async def _strangers(self, sites: dict[tuple[str, str], dict[int, Node]]) -> None:
-        """Report machines of ARP tables that are on a network of their site and not in the register, each once."""
-        networks = await asyncio.to_thread(self._register.networks)
-        for (customer, site), allowed in networks.items():
-            nodes = sites.get((customer, site), {})
-            listed = {node.address for node in nodes.values()}
-            own = {hardware for node in nodes.values() if node.tables for hardware in node.tables.macs}
-            for number, node in nodes.items():
+    def _strangers(self, sites: dict[Place, dict[int, Node]], networks: dict[Place, list[str]]) -> None:
+        """Hand over what is in tables of neighbours and on a network of its site; this machine itself is no find."""
+        ours = {str(own.ip) for port in own_ports() for own in port.addresses}
+        for place, allowed in networks.items():
+            within = [ip_network(network) for network in allowed]
+            for node in sites.get(place, {}).values():
                 for address, hardware in node.tables.arp.items() if node.tables else ():
-                    if address in listed or hardware in own or not inside(address, allowed):
-                        continue
-                    port = next((port for one in nodes.values() if (port := _port(one, hardware))), node.name)
-                    now = self._clock()
-                    if await asyncio.to_thread(self._candidates.seen, customer, site, hardware, address, port, now):
-                        words = f"{address} ({hardware}) on {port} is not in the register"
-                        self._observer.event(number, "security", "map", "warning", words, {"address": address})
+                    found = ip_address(address)
+                    if address not in ours and any(found in network for network in within):
+                        self._finds.saw(place, hardware, address, self.reporter(place, hardware, node.name).where)
+
+    def reporter(self, place: Place, mac: str, where: str) -> Reporter:
+        """Return whose event a find is: of the device that learned its MAC, else of the site's gear, or ours."""
+        ports, first = self._ports.get(place, ({}, 0))
+        number, port = ports.get(mac, (first or self._own, where))
+        return Reporter(number, port)
+
+    def _locate(self, sites: dict[Place, dict[int, Node]]) -> None:
+        """Keep which port of which device is nearest to each MAC address."""
+        for place, nodes in sites.items():
+            found: dict[str, tuple[int, int, str]] = {}
+            for number, node in nodes.items():
+                learned = node.tables.learned if node.tables else {}
+                behind = Counter(learned.values())
+                for hardware, port in learned.items():
+                    best = found.get(hardware)
+                    if best is None or behind[port] < best[0]:
+                        found[hardware] = behind[port], number, f"{node.name} {port}"
+            gear = [number for number, node in nodes.items() if node.tables is not None]
+            self._ports[place] = {mac: one[1:] for mac, one in found.items()}, min(gear, default=0)
 
     async def _read(self, device: SnmpDevice) -> Tables | None:
         speaker = device.speaker
         if speaker is None:
             return None
-        result = await walk(self._channel, device.address, speaker, tables.PLAN, manners=device.manners)
+        result = await walk(self._channel, device.address, speaker, tables.PLAN, manners=device.manners, budget=PATIENT)
         if result.error is not None:
             _LOG.info("the tables of %s were not read: %s", device.instance, result.error)
             return None
@@ -173,8 +200,3 @@ class MapService:
                 self._observer.rows(
                     number, PORTS, [(*schema(*series), np.ones(len(series)))], at=self._clock(), heard=False
                 )
-
-
-def _port(node: Node, hardware: str) -> str:
-    port = node.tables.learned.get(hardware, "") if node.tables else ""
-    return f"{node.name} {port}" if port else ""

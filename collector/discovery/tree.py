@@ -2,7 +2,8 @@
 
 Links between network devices come from LLDP and CDP, and make a graph; its root is the way out of the site. What is no
 network gear hangs on the port where its MAC address is learned: of several switches the one whose port leads to the
-fewest others, as all switches on the way see it too.
+fewest others, as all switches on the way see it too. Where no switch tells, the router that has it in its ARP table
+counts; where network gear has no neighbour that tells, the next hop of its default route.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Node:
     klass: str
     role: str
     tables: Tables | None = None  # of network gear that was read
+    addresses: frozenset[str] = frozenset()  # further ones, as its agent tells
+    macs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,23 @@ def parents(nodes: Mapping[int, Node]) -> dict[int, Link]:
     uplinks = {(number, port) for number, links in edges.items() for other, (port, _) in links.items() if other in gear}
     addresses = {ip: hardware for node in gear.values() if node.tables for ip, hardware in node.tables.arp.items()}
     for number, node in nodes.items():
-        if number not in gear and number not in found:
-            link = _by_mac(node, gear, uplinks, addresses)
-            if link is not None:
-                found[number] = link
+        if number not in found and number not in gear:
+            link = _by_mac(node, gear, uplinks, addresses) or _by_arp(node, gear)
+        elif number not in found:
+            link = _by_mac(node, gear, uplinks, addresses) if not edges[number] else None
+            link = link or _by_route(number, gear)
+        else:
+            continue
+        if link is not None and not _circle(number, link.parent, found):
+            found[number] = link
     return found
+
+
+def _circle(number: int, parent: int, found: Mapping[int, Link]) -> bool:
+    seen = parent
+    while seen != number and seen in found:
+        seen = found[seen].parent
+    return seen == number
 
 
 def _edges(nodes: Mapping[int, Node], gear: Mapping[int, Node]) -> dict[int, dict[int, tuple[str, Neighbour]]]:
@@ -130,20 +145,44 @@ def _by_neighbour(number: int, edges: Mapping[int, Mapping[int, tuple[str, Neigh
 def _by_mac(
     node: Node, gear: Mapping[int, Node], uplinks: set[tuple[int, str]], addresses: Mapping[str, str]
 ) -> Link | None:
-    hardware = addresses.get(node.address, "")
-    if not hardware:
-        return None
+    known = {addresses.get(address, ""): address for address in sorted({node.address, *node.addresses})}
+    known = {**dict.fromkeys(sorted(node.macs), ""), **known}
+    known.pop("", None)
     best: tuple[int, int, Link] | None = None
     for number, switch in gear.items():
-        tables = switch.tables
-        port = tables.learned.get(hardware, "") if tables else ""
-        if tables is None or not port or (number, port) in uplinks:
+        if switch is node or switch.tables is None:
             continue
-        behind = Counter(tables.learned.values())[port]
-        link = Link(number, port, "mac", f"{switch.name} learned {hardware} ({node.address}) on {port}")
-        if best is None or (behind, number) < best[:2]:
-            best = behind, number, link
+        for hardware, address in known.items():
+            port = switch.tables.learned.get(hardware, "")
+            if not port or (number, port) in uplinks:
+                continue
+            behind = Counter(switch.tables.learned.values())[port]
+            who = f"{hardware} ({address})" if address else hardware
+            link = Link(number, port, "mac", f"{switch.name} learned {who} on {port}")
+            if best is None or (behind, number) < best[:2]:
+                best = behind, number, link
     return best[2] if best else None
+
+
+def _by_arp(node: Node, gear: Mapping[int, Node]) -> Link | None:
+    """Return the router nearest to a device by its ARP table: the smallest that has it."""
+    found: list[tuple[int, int, Link]] = []
+    for number, router in gear.items():
+        tables = router.tables or Tables()
+        for address in sorted({node.address, *node.addresses} & set(tables.arp)):
+            words = f"{router.name} has {address} as {tables.arp[address]} in its ARP table"
+            found.append((len(tables.arp), number, Link(number, tables.arp_ports.get(address, ""), "arp", words)))
+    return min(found, key=lambda one: one[:2])[2] if found else None
+
+
+def _by_route(number: int, gear: Mapping[int, Node]) -> Link | None:
+    """Return the device of the site to which a router sends what it has no other way for."""
+    tables = gear[number].tables
+    for hop in tables.gateways if tables else ():
+        for other, node in gear.items():
+            if other != number and node.tables and hop in {node.address, *node.tables.addresses}:
+                return Link(other, "", "route", f"the default route of {gear[number].name} leads to {hop}")
+    return None
 
 
 def kinds(nodes: Mapping[int, Node], links: Mapping[int, Link]) -> dict[int, dict[str, str]]:

@@ -130,6 +130,14 @@ class EventStore:
         with self._reading.connect() as connection:
             return {row.device: _unpacked(row.packed) for row in connection.execute(query)}
 
+    def inventories_after(self, number: int) -> list[tuple[int, int, Parts]]:
+        """Return (number, device, parts) of the newest inventories that were stored after that number, by number."""
+        last = select(func.max(InventoryRow.id)).where(InventoryRow.id > number).group_by(InventoryRow.device)
+        query = select(InventoryRow.id, InventoryRow.device, InventoryRow.packed).where(InventoryRow.id.in_(last))
+        with self._reading.connect() as connection:
+            rows = connection.execute(query.order_by(InventoryRow.id)).all()
+        return [(row.id, row.device, _unpacked(row.packed)) for row in rows]
+
     def marks(self) -> dict[int, Marks]:
         """Return which frames of each device were taken."""
         with self._reading.connect() as connection:

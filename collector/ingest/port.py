@@ -87,6 +87,7 @@ class Port:
     Attributes:
         committer: takes records; a request of its own is settled by calling it with the error, or None.
         connections: those that are open.
+        peers: the IP address from which each device has come last.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class Port:
         )
         self._pace = Pace(settings.backlog_bytes)
         self._refusals = Refusals(clock)
+        self.peers: dict[int, str] = {}
         self._wrong: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._others: set[asyncio.Task[None]] = set()
@@ -371,6 +373,7 @@ class Port:
         if sender is None:
             self._count_wrong(request.peer)
             raise Refusal(401, "this token is not known, or no longer")
+        self.peers[sender.device.id] = request.peer
         return sender
 
     def _count_wrong(self, peer: str) -> None:

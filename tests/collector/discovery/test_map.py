@@ -156,6 +156,7 @@ def test_the_register_learns_it(tmp_path: Path, moved: bool) -> None:
                     await until(lambda name=name: current(made, name).get("up") == 1)  # type: ignore[misc]
                 await made.map.refresh()
                 await made.map.refresh()
+                await until(lambda: bool(Candidates(made.engine).all()))
                 (one_only,) = Candidates(made.engine).all()
                 assert (one_only.address, one_only.mac, one_only.state) == ("127.0.0.77", mac(77), "new")
                 await until(lambda: current(made, "core.hq.acme").get(STRANGER) == 1)
