@@ -26,7 +26,25 @@ from typing import Any, Literal
 from agent.diagnosis.arguments import NoArguments, spec
 from agent.heavy.tools import Task
 
-FAMILIES = ("disk", "memory", "net_dns", "net_path", "net_tls", "process")
+FAMILIES = (
+    "container",
+    "desk",
+    "disk",
+    "disk_health",
+    "log",
+    "memory",
+    "mount",
+    "net_capture",
+    "net_dns",
+    "net_link",
+    "net_path",
+    "net_sockets",
+    "net_tls",
+    "process",
+    "service",
+    "time_sync",
+    "upkeep",
+)
 SYSTEMS = ("linux", "windows", "macos")
 HERE = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
 MAX_SECONDS = 120.0

@@ -291,7 +291,7 @@ def _held(look: Look, device: int) -> list[Held]:
     remote = _remote_mounts(look.host)
     found: list[Held] = []
     for name in os.listdir(look.host.proc):
-        if name.isdigit():
+        if name.isdecimal():
             if time.monotonic() > look.deadline - RESERVE:
                 break
             found.extend(_held_by(look.host.proc, int(name), device, remote))

@@ -116,7 +116,7 @@ def total_of(ones: list[Process]) -> int:
 def amounts(host: Host) -> dict[str, int]:
     """Return what /proc/meminfo, or psutil, tells in bytes."""
     lines = (line.split() for line in (read_attribute(host.proc + "/meminfo") or "").splitlines())
-    told = {words[0].rstrip(":"): int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
+    told = {words[0].rstrip(":"): int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
     if not told:
         return _by_psutil()
     return {

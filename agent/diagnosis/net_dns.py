@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 
 from agent.diagnosis import dns
-from agent.diagnosis.arguments import choice, target
+from agent.diagnosis.arguments import choice, target, text
 from agent.diagnosis.catalogue import Found, diagnosis
 from agent.diagnosis.errors import NotFound
 from agent.probes.host import read_attribute
@@ -43,7 +43,7 @@ TOLD = {"server": "name", "code": "name", "records": ["name"], "milliseconds": "
 class Dns:
     """Which name, of which type; `server` is one that is asked besides the machine's own."""
 
-    name: str = target()
+    name: str = text(most=253, pattern=r"[A-Za-z0-9_.:-]+")  # it is not spoken to, only asked about
     kind: str = choice("A", *dns.TYPES)
     server: str = target("")
 
@@ -66,8 +66,8 @@ def lookup(look: Look, asked: Dns) -> Found:
         for server, one in answers.items()
     ]  # fmt: skip
     data: dict[str, object] = {"name": asked.name, "kind": asked.kind, "servers": rows, "hosts": fixed}
-    text, values = judge(asked.name, asked.kind, answers, fixed)
-    return Found(text, {"name": asked.name, "kind": asked.kind, "count": len(answers), **values}, data)
+    said, values = judge(asked.name, asked.kind, answers, fixed)
+    return Found(said, {"name": asked.name, "kind": asked.kind, "count": len(answers), **values}, data)
 
 
 def _ask_all(servers: list[str], asked: Dns) -> dict[str, Answer]:

@@ -110,7 +110,7 @@ def tls(look: Look, asked: Tls) -> Found:
 def chain(look: Look, asked: Chain) -> Found:
     """A chain of certificates, of a server or in a file: who signed what, and what is missing or over."""
     port, mark, kind = asked.source.partition("/")
-    if port.isdigit() and mark and kind == "tcp":
+    if port.isdecimal() and mark and kind == "tcp":
         return _examine(look, "127.0.0.1", int(port), "localhost", named=False)
     if asked.source:
         return _of_file(look, asked.source)

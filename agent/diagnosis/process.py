@@ -152,7 +152,7 @@ def _taken(old: Process | None, one: Process, seconds: float) -> Taken:
 def _processors(host: Host) -> list[int]:
     line = (read_attribute(host.proc + "/stat") or "").partition("\n")[0].split()
     return (
-        [int(word) for word in line[1:9]] if line[:1] == ["cpu"] and all(word.isdigit() for word in line[1:9]) else []
+        [int(word) for word in line[1:9]] if line[:1] == ["cpu"] and all(word.isdecimal() for word in line[1:9]) else []
     )
 
 

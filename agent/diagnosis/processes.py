@@ -47,7 +47,7 @@ def processes(host: Host, *, io: bool = False) -> dict[int, Process]:
     booted = boot_time(host)
     found: dict[int, Process] = {}
     for name in os.listdir(host.proc):
-        if not name.isdigit():
+        if not name.isdecimal():
             continue
         if len(found) >= MAX_PROCESSES:
             break
@@ -82,7 +82,7 @@ def of_stat(line: str, booted: float = 0.0) -> Process | None:
 def traffic(text: str) -> int:
     """Return the bytes that /proc/PID/io says were read from and written to disks."""
     pairs = (line.partition(":") for line in text.splitlines() if line.startswith(("read_bytes:", "write_bytes:")))
-    return sum(int(value) for _, _, value in pairs if value.strip().isdigit())
+    return sum(int(value) for _, _, value in pairs if value.strip().isdecimal())
 
 
 def boot_time(host: Host) -> float:
@@ -124,7 +124,7 @@ def user(host: Host, pid: int) -> str:
 def swapped(host: Host, pid: int) -> int:
     """Return the bytes of a process that are in the swap."""
     for line in _status(host, pid):
-        if line.startswith("VmSwap:") and line.split()[1].isdigit():
+        if line.startswith("VmSwap:") and line.split()[1].isdecimal():
             return int(line.split()[1]) * 1024
     return 0
 
