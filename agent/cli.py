@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from agent import __version__
+from agent import __version__, diagnosing
 from agent.errors import AgentError, StateError, TransportError
 from agent.state import FILES, FOLDERS, State, default_directory
 
@@ -49,12 +49,8 @@ def parser() -> argparse.ArgumentParser:
     probe.add_argument("name", metavar="NAME", help="a probe's name, or all")
     probe.add_argument("--config", metavar="FILE", help="the configuration; else agent.conf in the state directory")
 
-    diagnoses = _command(commands, "diagnoses", "list every diagnosis that this agent knows, and what each may see")
-    diagnoses.add_argument("--json", action="store_true", help="for a script: an object a line")
-
-    diagnose = _command(commands, "diagnose", "run a diagnosis here, and print what would be sent")
-    diagnose.add_argument("name", metavar="NAME", help="its name, see `watchdesk-agent diagnoses`")
-    diagnose.add_argument("arguments", metavar="ARGUMENT=VALUE", nargs="*", help="its arguments")
+    for name, about in diagnosing.ABOUT.items():
+        diagnosing.add_arguments(name, _command(commands, name, about))
 
     uninstall = _command(commands, "uninstall", "retire this machine at the collector and remove the agent's state")
     uninstall.add_argument("--force", action="store_true", help="remove the state though the collector is not reached")
@@ -102,9 +98,7 @@ def command(words: Sequence[str]) -> int:
         return 1
 
 
-def say(text: str) -> None:
-    """Print for people."""
-    print(text)  # noqa: T201
+say = diagnosing.say
 
 
 def enrol_command(state: State, chosen: argparse.Namespace) -> int:
@@ -160,22 +154,6 @@ def probe_command(state: State, chosen: argparse.Namespace) -> int:
     from agent.asking import read_once
 
     say(read_once(state, chosen.name, chosen.config).rstrip("\n"))
-    return 0
-
-
-def diagnoses_command(_state: State, chosen: argparse.Namespace) -> int:
-    """List the catalogue."""
-    from agent.diagnosis.local import listed
-
-    say(listed(as_json=chosen.json))
-    return 0
-
-
-def diagnose_command(state: State, chosen: argparse.Namespace) -> int:
-    """Run a diagnosis for the one who asks here."""
-    from agent.diagnosis.local import run_here
-
-    say(run_here(state, chosen.name, chosen.arguments))
     return 0
 
 
@@ -254,14 +232,13 @@ def completion_command(_state: State, chosen: argparse.Namespace) -> int:
 
 
 COMMANDS = {
+    **diagnosing.COMMANDS,
     "enrol": enrol_command,
     "run": run_command,
     "status": status_command,
     "probe": probe_command,
     "uninstall": uninstall_command,
     "service": service_command,
-    "diagnoses": diagnoses_command,
-    "diagnose": diagnose_command,
     "doctor": doctor_command,
     "completion": completion_command,
 }

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from agent import probes, wire
 from agent.config import Config
 from agent.connection import Connection
+from agent.diagnosis import audit, machine, policy
 from agent.endpoint import Endpoint
 from agent.errors import AgentError, CertificateError, ConfigError, TransportError
 from agent.loop import complete
@@ -63,6 +64,24 @@ def _examine(
     yield _running(state)
     yield from _collector(config, enrolment, environ, clock)
     yield _probes(config)
+    yield from _diagnosis(state)
+
+
+def _diagnosis(state: State) -> Iterator[Finding]:
+    """What may be examined here, and whether the record of it is whole."""
+    where = policy.path_for(state.directory)
+    found = policy.load(where, machine.kind())
+    said = ", ".join(f"{name} {decision}" for name, decision in found.classes.items())
+    if found.problem:
+        advice = "mend it; until then nothing but health is examined"
+        yield Finding("policy", PROBLEM, found.problem, advice)
+    else:
+        yield Finding("policy", OK, f"{said} ({where if os.path.exists(where) else f'{found.machine}, no {where}'})")
+    wrong = audit.verify(state.directory)
+    if wrong:
+        yield Finding("audit", PROBLEM, wrong[0], "somebody has changed the record: find out who may write there")
+    else:
+        yield Finding("audit", OK, f"{audit.Audit(state.directory).head()[0]} entries")
 
 
 def _files(state: State) -> Iterator[Finding]:

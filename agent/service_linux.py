@@ -36,6 +36,9 @@ RestartSec=5
 TimeoutStopSec=15
 StateDirectory={state}
 StateDirectoryMode=0700
+# Where people are asked before a diagnosis looks at what is theirs.
+RuntimeDirectory=watchdesk-agent
+RuntimeDirectoryMode=0755
 UMask=0077
 
 # However wrong it goes, the machine does not notice.
@@ -69,6 +72,36 @@ WantedBy=multi-user.target
 """
 
 
+# The agent is nobody in particular and can show nothing to anybody; so the user's own systemd sees that something is
+# asked, and starts what asks, in the session and with the rights of the user. Nothing runs as long as nothing is asked.
+ASKING_PATH = """\
+[Unit]
+Description=Watchdesk asks before it looks
+
+[Path]
+PathExistsGlob=/run/watchdesk-agent/ask-*
+
+[Install]
+WantedBy=default.target
+"""
+ASKING_SERVICE = """\
+[Unit]
+Description=Watchdesk asks before it looks
+
+[Service]
+ExecStart={program} consent --prompt
+"""
+USER_UNITS = "/etc/systemd/user"
+
+
+def asking(program: str) -> dict[str, str]:
+    """Return the units of a user's systemd, by file name."""
+    return {
+        "watchdesk-consent.path": ASKING_PATH,
+        "watchdesk-consent.service": ASKING_SERVICE.format(program=program),
+    }
+
+
 def unit(directory: str, program: str) -> str:
     """Return the unit's text; the state is kept in `directory`, which is /var/lib/SOMETHING."""
     return UNIT.format(directory=directory, program=program, state=directory.removeprefix("/var/lib/"))
@@ -87,6 +120,8 @@ def install(directory: str, program: str, *, systemd: bool | None = None) -> lis
         steps += [
             Write(UNIT_FILE, unit(directory, program)),
             Write(HOOK_FILE, HOOK, 0o755),
+            *(Write(f"{USER_UNITS}/{name}", text) for name, text in asking(program).items()),
+            Run(("systemctl", "--global", "enable", "watchdesk-consent.path"), may_fail=True),
             Run(("systemctl", "daemon-reload")),
             Run(("systemctl", "enable", USER)),
             Run(("systemctl", "restart", USER)),
@@ -102,8 +137,10 @@ def stop() -> list[Step]:
 def remove() -> list[Step]:
     """Return the steps that take the unit and the user away."""
     return [
+        Run(("systemctl", "--global", "disable", "watchdesk-consent.path"), may_fail=True),
         Remove(UNIT_FILE),
         Remove(HOOK_FILE),
+        *(Remove(f"{USER_UNITS}/{name}") for name in asking("")),
         Run(("systemctl", "daemon-reload"), may_fail=True),
         Run(("systemctl", "reset-failed", USER), may_fail=True),
         Run(("userdel", USER), may_fail=True),

@@ -43,7 +43,7 @@ class Job:
     consent: str = ""
 
 
-class Consent(Protocol):
+class AnyConsent(Protocol):
     """The person who is asked, and who may take the yes back; see consent.py."""
 
     def ask(self, job: Job) -> str:
@@ -62,6 +62,9 @@ class Consent(Protocol):
     def tell(self, result: Mapping[str, object]) -> None:
         """Show what is sent to those who were asked."""
 
+    def close(self) -> None:
+        """Take the question away."""
+
 
 class Frame:
     """All that the handling of requests needs; the clock and the ways out come in as arguments."""
@@ -75,7 +78,7 @@ class Frame:
         known: set[str],
         *,
         post: Callable[[Mapping[str, object]], str],
-        consent: Consent,
+        consent: AnyConsent,
         out: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -260,22 +263,3 @@ class Frame:
             }  # fmt: skip
         with self._store.held():
             return self._store.audit.append(self._clock(), event, {**known, **members})
-
-
-class NobodyAsked:
-    """Where no one can be asked, no one says yes."""
-
-    def ask(self, job: Job) -> str:
-        """Say no."""
-        raise Denied("nobody", f"there is nobody to ask for {job.privacy}")
-
-    def files(self) -> list[int]:
-        """Nothing."""
-        return []
-
-    def revoked(self) -> str:
-        """Nobody."""
-        return ""
-
-    def tell(self, result: Mapping[str, object]) -> None:
-        """Nobody is told."""

@@ -8,10 +8,12 @@ import time
 from collections.abc import Sequence
 
 from agent.diagnosis import machine, policy
-from agent.diagnosis.frame import Frame, NobodyAsked
+from agent.diagnosis.frame import AnyConsent, Frame
+from agent.diagnosis.policy import Policy
 from agent.diagnosis.request import MAX_BODY
 from agent.diagnosis.results import Collector
 from agent.diagnosis.store import Store
+from agent.endpoint import endpoint
 from agent.errors import AgentError, TransportError
 from agent.start import connect, read_config
 from agent.state import State
@@ -47,15 +49,31 @@ def _handle(state: State, config_file: str | None, body: bytes, length: int) -> 
     collector = Collector(connect(config, enrolment, os.environ), enrolment.token)
     prepare(store, collector)
     if length:
-        kind = machine.kind()
-        allowed = policy.load(policy.path_for(state.directory), kind)
+        allowed = policy.load(policy.path_for(state.directory), machine.kind())
         known = machine.known_targets(config.options, [enrolment.url, *config.collectors])
+        consent = consent_for(state, allowed, enrolment.url)
         frame = Frame(
             store, enrolment.device, allowed, config.options, known,
-            post=collector.post, consent=NobodyAsked(), out=_out,
+            post=collector.post, consent=consent, out=_out,
         )  # fmt: skip
-        frame.handle(body, length)
+        try:
+            frame.handle(body, length)
+        finally:
+            consent.close()
     collector.close()
+
+
+def consent_for(state: State, allowed: Policy, url: str) -> AnyConsent:
+    """Return who asks people on this system."""
+    company = endpoint(url).host
+    if sys.platform == "win32":
+        from agent.diagnosis.consent_windows import WindowsConsent
+
+        return WindowsConsent(allowed, company)
+    from agent.diagnosis.consent import Consent, folder_for
+    from agent.diagnosis.showing import show
+
+    return Consent(folder_for(state.directory), allowed, company, show=show)
 
 
 def prepare(store: Store, collector: Collector) -> None:

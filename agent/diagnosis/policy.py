@@ -269,7 +269,7 @@ _READERS: dict[str, Any] = {
     "window": _windows,
     "budget": _whole(0, 10_000),
     "company": _text,
-    "answer_seconds": _whole(5, 3_600),
+    "answer_seconds": _whole(1, 3_600),
     "targets": _texts,
     "actions": _table,
 }

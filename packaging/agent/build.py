@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from agent import __version__  # noqa: E402 - of this checkout
-from agent.service_linux import HOOK, HOOK_FILE, SYSUSERS, USER, unit  # noqa: E402
+from agent.service_linux import HOOK, HOOK_FILE, SYSUSERS, USER, asking, unit  # noqa: E402
 
 STATE = "/var/lib/watchdesk-agent"
 LIBRARY = "usr/lib/watchdesk-agent"
@@ -44,11 +44,15 @@ python3 -IS -m compileall -q /{LIBRARY} || true
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
     systemctl enable -q {USER}
+    systemctl -q --global enable watchdesk-consent.path || true
     systemctl restart {USER}
 fi
 """
 REMOVED_BEFORE = f"""\
-if [ -d /run/systemd/system ]; then systemctl disable -q --now {USER} || true; fi
+if [ -d /run/systemd/system ]; then
+    systemctl disable -q --now {USER} || true
+    systemctl -q --global disable watchdesk-consent.path || true
+fi
 if [ -d {STATE} ]; then watchdesk-agent --state {STATE} uninstall --force || true; fi
 """
 REMOVED_AFTER = f"""\
@@ -74,6 +78,10 @@ def files() -> dict[str, File]:
     return program | {
         "usr/bin/watchdesk-agent": File(PROGRAM.encode(), 0o755),
         "usr/lib/systemd/system/watchdesk-agent.service": File(unit(STATE, "/usr/bin/watchdesk-agent").encode()),
+        **{
+            f"usr/lib/systemd/user/{name}": File(text.encode())
+            for name, text in asking("/usr/bin/watchdesk-agent").items()
+        },
         HOOK_FILE.removeprefix("/"): File(HOOK.encode(), 0o755),
         "usr/lib/sysusers.d/watchdesk-agent.conf": File(SYSUSERS.encode()),
         "usr/share/doc/watchdesk-agent/copyright": File((ROOT / "LICENSE").read_bytes()),
