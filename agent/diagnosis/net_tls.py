@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from agent.diagnosis.arguments import target, text, url, whole
+from agent.diagnosis.arguments import PATH, target, text, url, whole
 from agent.diagnosis.catalogue import Found, diagnosis
 from agent.diagnosis.errors import NotFound
 from agent.diagnosis.tls import SECONDS, look_at
@@ -86,7 +86,7 @@ class Tls:
 class Chain:
     """Where to look: a file or a port of this machine by `source` (`443/tcp`), else a host."""
 
-    source: str = text("", most=256)
+    source: str = text("", most=256, pattern=rf"{PATH}|\d{{1,5}}/tcp|")
     host: str = target("")
     port: int = whole(443, 1, 65_535)
 
