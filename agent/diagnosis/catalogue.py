@@ -40,6 +40,7 @@ FAMILIES = (
     "net_path",
     "net_sockets",
     "net_tls",
+    "net_way",
     "process",
     "service",
     "time_sync",

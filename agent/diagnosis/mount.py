@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from agent.diagnosis.arguments import path
 from agent.diagnosis.catalogue import Found, diagnosis
 from agent.diagnosis.errors import NotFound
-from agent.diagnosis.net_path import connect
+from agent.diagnosis.net_way import connect
 from agent.diagnosis.probing import addresses
 from agent.diagnosis.walk import unescape
 from agent.diagnosis.words import shown_path, size
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 REMOTE = {"nfs": 2049, "nfs4": 2049, "cifs": 445, "smb3": 445, "smbfs": 445, "ceph": 6789, "glusterfs": 24007}
 DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "vfat", "ntfs3", "zfs")
 SECONDS = 3.0
+KILLED = 0.5  # seconds that one that was ended is waited for
 MAX_MOUNTS = 64
 # A program asks, for what hangs in the kernel cannot be ended by anybody.
 STAT = ("stat", "-f", "-c", "%b %a %S", "--")
@@ -198,8 +200,14 @@ def ask(where: str) -> tuple[str, str]:
     try:
         out, errors = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # it goes when the kernel lets it; nobody waits for it
+        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it goes when the kernel lets it
+            process.wait(KILLED)
         return "", ""
+    finally:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
     return out.decode("ascii", "replace"), clean(errors.decode("utf-8", "replace").rpartition(": ")[2], 200)
 
 

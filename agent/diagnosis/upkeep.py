@@ -15,6 +15,7 @@ from agent.diagnosis.processes import boot_time
 from agent.diagnosis.words import moment, shown_path
 from agent.heavy.tools import NOT_FOUND
 from agent.heavy.updates import reboot_required
+from agent.probes import NoData
 from agent.redact import clean
 
 TYPE_CHECKING = False
@@ -82,7 +83,7 @@ def pending(look: Look, _asked: Pending) -> Found:
 
         updates, restart = of_macos(look)
     else:
-        updates, restart = _packages(look), reboot_required(look)
+        updates, restart = _packages(look), _restart_is_due(look)
     important = [one for one in updates if one["important"]]
     names = [str(one["name"]) for one in important or updates]
     data = {"updates": updates[:MAX_NAMES], "count": len(updates), "important": len(important), "restart": restart}
@@ -95,6 +96,13 @@ def pending(look: Look, _asked: Pending) -> Found:
     if restart:
         return Found(WAIT_RESTART, values, data)
     return Found(WAIT if important else PLAIN, values, data)
+
+
+def _restart_is_due(look: Look) -> bool:
+    try:
+        return reboot_required(look)
+    except NoData:
+        return False
 
 
 def _packages(look: Look) -> list[dict[str, object]]:
