@@ -127,7 +127,7 @@ def _take(
         stat = entry.stat(follow_symlinks=False)
     except OSError:
         return None
-    if stat.st_dev != device:
+    if stat.st_dev not in (device, 0):  # Windows does not tell it here
         return None
     size = getattr(stat, "st_blocks", -1) * BLOCK if hasattr(stat, "st_blocks") else stat.st_size
     if entry.is_dir(follow_symlinks=False):
