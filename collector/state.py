@@ -20,6 +20,8 @@ from agent.wire import Kind
 from collector.alerts import device_of
 from collector.eventcounts import Dumped, EventCounts
 from collector.facts import Facts, Known
+from collector.foreign.message import Post
+from collector.foreign.told import Foreign, Told
 from collector.ingest.intake import Marks, is_new
 from collector.ingest.messages import Goodbye, Hello, decode, decode_event
 from collector.liveness import SERIES, Presence
@@ -76,6 +78,7 @@ class _Snapshot(msgspec.Struct):
     thresholds: bytes = b""
     baselines: bytes = b""
     facts: Facts = Facts()
+    foreign: list[Told] = []
 
 
 class State:
@@ -92,6 +95,7 @@ class State:
         merged: the record of each partition of the log from which on no tick has named it yet.
         parts: the schemas of each device's parts: what remote writes tell of it.
         facts: what the register knows around the devices.
+        foreign: the alerts that others raise.
         windows: the maintenance windows that goodbyes opened, for whoever stores them to take.
         unknown_schemas: schemas that rows named and the log does not hold; agents must send them again.
         dropped: rows of such schemas.
@@ -115,6 +119,7 @@ class State:
         self.thresholds = Thresholds(self.fleet)
         self.baselines = Baselines(self.fleet)
         self.facts = Known()
+        self.foreign = Foreign()
         self.windows: list[Window] = []
         self.unknown_schemas: set[int] = set()
         self.now = 0.0
@@ -142,8 +147,11 @@ class State:
             self._take_tables(msgspec.json.decode(record.body, type=dict[str, str]))
         elif record.kind == RecordKind.FACTS:
             self.facts.take(msgspec.json.decode(record.body, type=Facts))
+        elif record.kind == RecordKind.ALERTS:
+            post = msgspec.json.decode(record.body, type=Post)
+            return self.foreign.take(post, record.received, self.facts.topology)
         elif record.kind == RecordKind.START:
-            self.presence.started(record.received)
+            self._started(record.received)
         return []
 
     def _take_tables(self, texts: dict[str, str]) -> None:
@@ -283,13 +291,17 @@ class State:
 
     def _tick(self, now: float) -> list[Transition]:
         if now - self.now > AWAY_SECONDS:  # stopped, asleep, or its clock was set: nobody could have been heard
-            self.presence.started(now)
+            self._started(now)
         self.now = now
         self._write_presence(now)
         self._write_events(now)
         self.thresholds.tick(now)
         self.baselines.tick(now)
-        return self.engine.tick(now)
+        return [*self.foreign.tick(now), *self.engine.tick(now)]
+
+    def _started(self, now: float) -> None:
+        self.presence.started(now)
+        self.foreign.started(now)
 
     def _write_events(self, now: float) -> None:
         for device, series, times, values in self.events.due(now):
@@ -336,6 +348,7 @@ class State:
             thresholds=self.thresholds.dump(),
             baselines=self.baselines.dump(),
             facts=self.facts.all(),
+            foreign=self.foreign.dump(),
         )
 
     def restore(self, data: bytes) -> None:
@@ -366,6 +379,7 @@ class State:
         self.parts = snapshot.parts
         self.merged = snapshot.merged
         self.facts.take(snapshot.facts)
+        self.foreign.restore(snapshot.foreign)
         self._own = {device: self._own_layout(device) for device in self.devices}
 
 

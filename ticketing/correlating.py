@@ -19,7 +19,7 @@ from ticketing.fold import Case
 from ticketing.incident import Hold, Incident, Kind, Severity, State
 from ticketing.key import key
 from ticketing.life import working_state
-from ticketing.meaning import DEPENDS_ON, depends_on, runs_on
+from ticketing.meaning import DEPENDS_ON, depends_on, runs_on, topic
 from ticketing.priority import priority
 from ticketing.rows import INCIDENTS
 from ticketing.scene import Bond, Mark, Scene, mark_of
@@ -331,7 +331,13 @@ class Correlation:
         devices = sorted(self._neighbours(fresh))
         telling = (INCIDENTS.c.kind != "") | (INCIDENTS.c.depends_on != "")
         wanted = sorted(frozenset().union(*(mark.depends for mark in fresh)))
-        wanted += sorted({mark.alertname for mark in fresh if runs_on(mark.alertname)})
+        names = sorted({mark.alertname for mark in fresh if runs_on(mark.alertname)})
+        about = {found for mark in fresh if (found := topic(mark.alertname))}
+        if about:
+            here = open_ & bulk.among(self.connection, INCIDENTS.c.device, devices)
+            known = self.connection.scalars(select(INCIDENTS.c.alertname).where(here).distinct())
+            names += [name for name in known if topic(name) in about]
+        wanted = sorted({*wanted, *names})
         if wanted:
             telling |= INCIDENTS.c.alertname.in_(wanted)
         self._put(open_ & bulk.among(self.connection, INCIDENTS.c.device, devices) & telling)

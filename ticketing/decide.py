@@ -118,6 +118,7 @@ class Reason(StrEnum):
     TARGET_DOWN = "what_it_misses_is_down"
     DEPENDS_ON = "depends_on"
     MANY_DEVICES = "same_fault_on_many_devices"
+    SAME_THING = "same_thing_from_another_source"
     SAME_MOMENT = "same_fault_at_the_same_moment"
     AFTERMATH_OF = "aftermath_of_outage"
     PARENT_OVER = "parent_is_over"

@@ -18,6 +18,8 @@ _SOURCE: Final = ("instance", "job", "customer", "site", "class", "role", "expor
 _RELAY: Final = ("prometheus", "prometheus_replica", "monitor", "replica", "receiver")
 _DEGREE: Final = ("alertname", "severity", "priority", "level", "value", "threshold", "timestamp")
 _NOISE: Final = frozenset(_SOURCE + _RELAY + _DEGREE)
+# Where a device stands, as a Prometheus says of all that it knows: no part of what is broken there.
+_AROUND: Final = _NOISE | {"cluster", "env", "environment", "region", "datacenter", "dc", "tenant", "team"}
 # A label that names the thing, and those which only describe it: they change when it is remounted or renumbered.
 _DESCRIBED: Final[Mapping[str, frozenset[str]]] = {
     "mountpoint": frozenset({"device", "fstype", "device_error"}),
@@ -37,7 +39,8 @@ def key(alert: Alert) -> str:
     """
     scope = next((alert.annotations[name] for name in SCOPES if name in alert.annotations), "instance")
     parts = _fault(alert.customer, alert.site, "" if scope == "site" else alert.device, alert.name)
-    identity = "" if scope in {"device", "site"} else _identity(alert.labels)
+    noise = _AROUND if alert.device else _NOISE
+    identity = "" if scope in {"device", "site"} else _identity(alert.labels, noise)
     whole = f"{parts}/{identity}" if identity else parts
     if len(whole) <= MAX_KEY:
         return whole
@@ -63,8 +66,8 @@ def _part(text: str) -> str:
     return text.translate(_ESCAPES) if "/" in text or "%" in text else text
 
 
-def _identity(labels: Mapping[str, str]) -> str:
-    names = [name for name in labels.keys() - _NOISE if labels[name]]
+def _identity(labels: Mapping[str, str], noise: frozenset[str]) -> str:
+    names = [name for name in labels.keys() - noise if labels[name]]
     if len(names) > 1:
         described = frozenset().union(*(_DESCRIBED[name] for name in names if name in _DESCRIBED))
         names = sorted(name for name in names if name not in described)

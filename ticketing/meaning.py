@@ -47,6 +47,28 @@ _NAMES: Final = (
     (Kind.COMING, re.compile(f".*{_SOON}[A-Za-z0-9]*")),
 )
 _RUNS: Final = re.compile(r".*(?:Service|Unit|Process|Container|Pod|Daemon|Task|Job)[A-Z].*")
+# What public rules call the same thing, so that two sources that tell of it meet.
+_TOPICS: Final = (
+    (
+        "space",
+        re.compile(
+            r"(?!.*(?:Inode|Read|Write|Busy|Slow|Latency))"
+            r".*(?:Disk|File[Ss]ystem|Volume|Mountpoint).*(?:Full|Low|Out|Space|Usage|Util|Fill|Free).*"
+        ),
+    ),
+    (
+        "memory",
+        re.compile(
+            r"(?!.*(?:Swap|OomKill|Device)).*(?:Memory|Ram|RAM).*(?:High|Low|Out|Usage|Util|Pressure|Full).*"
+            r"|.*(?:OutOf|High|Low)(?:Memory|Ram|RAM).*"
+        ),
+    ),
+    ("cpu", re.compile(r".*(?:Cpu|CPU)(?:High|Load|Usage|Util|Saturat|Busy).*|.*High(?:Cpu|CPU).*")),
+    ("clock", re.compile(r".*(?:Clock|Ntp|NTP|TimeSync|TimeDrift).*")),
+    ("certificate", re.compile(r".*(?:Cert|Tls|TLS|Ssl|SSL).*Expir.*")),
+    ("service", re.compile(r".*(?:Service|Unit|Systemd).*(?:Dead|Failed|Down|Stopped|NotRunning|Crashed).*")),
+    ("toner", re.compile(r".*(?:Toner|Ink|Supply|Supplies).*(?:Low|Empty|Out).*")),
+)
 _WHOLE: Final = 0.8  # of a site's devices: everybody there is hit
 _MADE: Final = frozenset({Kind.GROUP, Kind.RACK})
 _PORT_LABELS: Final = ("ifName", "port", "interface", "ifDescr", "ifAlias", "ifIndex", "device")
@@ -179,6 +201,12 @@ def _people(devices: list[Device], topology: Topology) -> int:
 @lru_cache(maxsize=4096)
 def _named(name: str) -> Kind:
     return next((kind for kind, pattern in _NAMES if pattern.fullmatch(name)), Kind.NONE)
+
+
+@lru_cache(maxsize=4096)
+def topic(name: str) -> str:
+    """Return what a rule is about, the same for rules of other names about the same thing; "" if nothing says."""
+    return next((about for about, pattern in _TOPICS if pattern.fullmatch(name)), "")
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from typing import Final
 
 from ticketing.decide import Policy, Reason
 from ticketing.incident import Hold, Incident, Kind, Severity, State
-from ticketing.meaning import DEPENDS_ON, depends_on, fed_by, runs_on
+from ticketing.meaning import DEPENDS_ON, depends_on, fed_by, runs_on, topic
 from ticketing.topology import Device, Place, Topology
 
 _SITES: Final = frozenset({Kind.SITE, Kind.INTERNET})
@@ -156,6 +156,7 @@ class Scene:
         if mark.about and mark.kind in {Kind.NONE, Kind.GROUP, Kind.UNREACHABLE}:
             yield from self._missed(mark)
         if mark.kind not in _MADE | _SITES:
+            yield from self._same_thing(mark)
             yield from self._same_moment(mark)
             yield from self._alike(mark)
 
@@ -228,6 +229,13 @@ class Scene:
             at_once = abs(mark.active_at - other.active_at) <= self.policy.moment
             if other.kind is Kind.INTERNET and other.id < mark.id and at_once:
                 yield other, Reason.INTERNET_LOST
+
+    def _same_thing(self, mark: Mark) -> Iterator[tuple[Mark, Reason]]:
+        """Yield what another rule, of another source perhaps, says of the same part of the same device."""
+        for other in self.at(mark.place):
+            older = other.id < mark.id and other.alertname != mark.alertname and mark.device != ""
+            if older and self._together(mark, other) and _is_same(mark, other):
+                yield other, Reason.SAME_THING
 
     def _same_moment(self, mark: Mark) -> Iterator[tuple[Mark, Reason]]:
         """Yield the one that stands for several of a device: ports at one moment, or many of its services."""
@@ -309,6 +317,18 @@ class Scene:
                 return False
             parent = above
         return False
+
+
+def _is_same(one: Mark, other: Mark) -> bool:
+    if one.kind is not other.kind:
+        return False
+    if one.kind is Kind.PORT:
+        return _same_port(one.about, other.about)
+    if one.kind is Kind.POWER:
+        return True
+    about = topic(one.alertname)
+    same = not one.identity or not other.identity or one.identity == other.identity
+    return about != "" and about == topic(other.alertname) and same
 
 
 def _same_port(one: str, other: str) -> bool:

@@ -19,6 +19,7 @@ from agent import wire
 from collector import installer
 from collector.diagnosis.desk import RequestDesk
 from collector.errors import LogError, Refusal, RegisterError
+from collector.foreign import route as foreign
 from collector.ingest.commit import Committer
 from collector.ingest.connection import SWEEP_SECONDS, Connection, Reply, Slot
 from collector.ingest.http import Request, answer, closing, refusal, with_lines
@@ -36,6 +37,7 @@ from collector.register.writers import Writers
 from collector.remotewrite.parts import Parts
 from collector.remotewrite.receiver import PATH as WRITE_PATH
 from collector.remotewrite.receiver import Receiver
+from collector.remotewrite.receiver import Sender as Writer
 from collector.remotewrite.route import RemoteWrite
 
 MAX_WRONG_TOKENS: Final = 100  # a minute and address
@@ -45,7 +47,7 @@ FORGIVE_SECONDS: Final = 60.0
 KEY_PATH: Final = b"/v1/diagnosis-key"
 REQUESTS_PATH: Final = b"/v1/requests"
 RESULTS_PATH: Final = b"/v1/results"
-FORWARDED: Final = (b"/v1/enrol", b"/v1/retire", WRITE_PATH, KEY_PATH, REQUESTS_PATH, RESULTS_PATH)
+FORWARDED: Final = (b"/v1/enrol", b"/v1/retire", WRITE_PATH, KEY_PATH, REQUESTS_PATH, RESULTS_PATH, foreign.PATH)
 JSON_TYPE: Final = b"application/json"
 _LOG = logging.getLogger(__name__)
 
@@ -242,6 +244,8 @@ class Port:
                 self._later(self._forward(request), counted)
             elif request.path == WRITE_PATH and request.method == b"POST":
                 self._write(request, counted)
+            elif request.path == foreign.PATH and request.method == b"POST":
+                self._alerts(request, counted)
             else:
                 self._other(request, counted)
         except Refusal as error:
@@ -277,6 +281,14 @@ class Port:
         return max(pace, LEAST_PACE) if told or pace else None
 
     def _write(self, request: Request, reply: Reply) -> None:
+        self.writes.handle(self._writer(request), request, reply)
+
+    def _alerts(self, request: Request, reply: Reply) -> None:
+        writer = self._writer(request).writer
+        foreign.take(request, writer, self.committer.put, clock=self._clock, reply=reply, wrote=lambda: self._wrote(0))
+
+    def _writer(self, request: Request) -> Writer:
+        """Return who may write metrics and alerts with the request's token."""
         writer = self.writes.find(request.token())
         if writer is None:
             self._count_wrong(request.peer)
@@ -284,7 +296,7 @@ class Port:
         if self.committer.busy:
             raise Refusal(429, "the collector is busy", retry_after=self._pace.retry_after(), reason="busy")
         self.counters.bytes += len(request.body)
-        self.writes.handle(writer, request, reply)
+        return writer
 
     def _wrote(self, samples: int) -> None:
         self.counters.pushes += 1
@@ -341,7 +353,7 @@ class Port:
                 reply(answer(200, self._clock(), installer.archive(), content_type="application/gzip"))
             case b"GET", (b"/-/ready" | b"/-/healthy"):
                 self._health(request.path, reply)
-            case _, b"/api/v1/write":
+            case _, (b"/api/v1/write" | b"/api/v2/alerts"):
                 raise Refusal(405, "not with this method")
             case _, (b"/v1/push" | b"/v1/enrol" | b"/v1/retire" | b"/v1/ca" | b"/install.sh" | b"/v1/agent.tar.gz"):
                 raise Refusal(405, "not with this method")

@@ -29,6 +29,7 @@ class RecordKind(IntEnum):
     RULES = 4  # JSON: file name → text of the rule files that hold from here on
     START = 5  # empty: the collector began to listen
     FACTS = 8  # JSON: what the register knows around devices and sites, as `collector.facts.Facts`
+    ALERTS = 9  # JSON: alerts that others raise, as `collector.foreign.message.Post`
     TABLES = 7  # JSON: "thresholds" and "baselines" → text of those files, which hold from here on
 
 

@@ -10,6 +10,7 @@ import pytest
 from agent import wire
 from agent.wire import Kind
 from collector.errors import Refusal
+from collector.foreign import message
 from collector.ingest.intake import Intake, Sender
 from collector.ingest.limits import Accounts, Limits
 from collector.ingest.messages import JsonPush, decode, frames_of
@@ -30,6 +31,18 @@ _EVENT = b'{"t": 1760000000, "type": "log", "text": "x", "attributes": {"a": 1}}
 DEVICE = Device(1, "acme", "hq", "pc1", "server", "", "linux", NOW, None)
 FRAMES = [(Kind.SCHEMA, _SCHEMA), (Kind.ROWS, _ROWS), (Kind.HELLO, _HELLO), (Kind.EVENT, _EVENT)]
 JSON = json.dumps({"series": ["a", "b"], "rows": [[NOW, 1, None], [NOW + 1, 2, 3]]}).encode()
+
+
+ALERTS = json.dumps(
+    [
+        {
+            "labels": {"a": "b"},
+            "annotations": {},
+            "startsAt": "2026-01-01T00:00:00.5+08:00",
+            "endsAt": "2026-01-02T00:00:00Z",
+        }
+    ]
+).encode()
 
 
 def mutated(chance: random.Random, data: bytes) -> bytes:
@@ -98,9 +111,15 @@ def remote_write_2(chance: random.Random) -> None:
     assert len(decoded.refs) == len(decoded.values) == len(decoded.times)
 
 
+def alerts(chance: random.Random) -> None:
+    post = message.decode(mutated(chance, ALERTS), "acme", "hq", NOW)
+    assert all(one.labels and one.starts <= NOW for one in post.alerts)
+
+
 TARGETS: dict[str, Callable[[random.Random], None]] = {
     "frames": frames,
     "json": json_push,
+    "alerts": alerts,
     "remote write 1.0": remote_write_1,
     "remote write 2.0": remote_write_2,
 }

@@ -302,4 +302,59 @@ def a_dead_server_is_taken_out_of_the_register(restart: Restart) -> None:
     story.ends(1200, ticket("HostDown", "h0", state="resolved"))
 
 
+def a_link_of_which_three_sources_tell(restart: Restart) -> None:
+    story = Story(WIFI, restart=restart)
+    story.at(0).series("sw1", UP | ADMIN)
+    story.at(300).series("sw1", DOWN)  # a trap makes the poller ask at once; what it reads is this
+    said = {
+        "alertname": "InterfaceDown",
+        "instance": "sw1:161",
+        "ifName": "Gi0/7",
+        "severity": "critical",
+        "cluster": "eu",
+    }
+    for moment in story.every(60, 330, 1500):
+        moment.posts(said)
+    story.at(1500).posts(said, ends=1500)
+    story.at(1530).series("sw1", UP)
+    story.ends(1200, ticket("InterfaceDown", "sw1", state="open", members=1))
+    story.ends(2400, ticket("InterfaceDown", "sw1", state="resolved"))
+
+
+def a_dead_server_of_which_prometheus_tells_first(restart: Restart) -> None:
+    story = Story(OFFICE, restart=restart)
+    story.at(300).dies("h7")
+    said = {"alertname": "InstanceDown", "instance": "h7.example.com:9100", "job": "node", "severity": "critical"}
+    for moment in story.every(60, 360, 1500):
+        moment.posts(said)
+    story.at(1530).lives("h7")
+    story.at(1560).posts(said, ends=1560)
+    story.ends(1200, ticket("InstanceDown", "h7", state="open", members=1, people=42, priority=1))
+    story.ends(2400, ticket("InstanceDown", "h7", state="resolved"))
+
+
+def a_full_disk_of_which_prometheus_tells_too(restart: Restart) -> None:
+    story = Story(ONE, restart=restart)
+    story.at(0).series("h0", {SIZE: 100 * GIB, FREE: 50 * GIB})
+    story.at(300).series("h0", {FREE: 2 * GIB})
+    said = {
+        "alertname": "HostOutOfDiskSpace",
+        "instance": "h0:9100",
+        "mountpoint": "/",
+        "fstype": "ext4",
+        "env": "prod",
+    }
+    for moment in story.every(60, 600, 1500):
+        moment.posts(said)
+    story.ends(1500, ticket("DiskFull", "h0", state="open", members=1))
+
+
+def prometheus_is_gone_and_its_alert_with_it(restart: Restart) -> None:
+    story = Story(ONE, restart=restart)
+    for moment in story.every(60, 300, 600):
+        moment.posts({"alertname": "QueueLong", "instance": "app.example.com:9100", "queue": "mail"})
+    story.ends(840, ticket("QueueLong", "app-example-com", state="open"))
+    story.ends(1260, ticket("QueueLong", "app-example-com", state="resolved"))
+
+
 STORIES = stories(__name__, globals())

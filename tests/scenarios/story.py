@@ -10,6 +10,7 @@ A story fails on a ticket that is missing or other than wanted, and on any ticke
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from agent import wire
 from agent.wire import Kind
 from collector import alerts
 from collector.facts import Facts
+from collector.foreign.message import decode
 from collector.log import Record, RecordKind
 from collector.observed import REACH, epoch
 from collector.register.book import load
@@ -375,6 +377,19 @@ class At:
                 add_silence(connection, silence)
 
         self.story.do(self.time, add)
+
+    def posts(self, labels: dict[str, str], *, ends: float | None = None) -> None:
+        """A Prometheus of acme's hq sends an alert, which ends then (None: five minutes from now)."""
+
+        def post() -> None:
+            now = T + self.time
+            body = [{"labels": labels, "annotations": {"summary": labels["alertname"]}}]
+            if ends is not None:
+                body[0]["endsAt"] = datetime.datetime.fromtimestamp(T + ends, datetime.UTC).isoformat()  # type: ignore[assignment]
+            said = decode(json.dumps(body).encode(), "acme", "hq", now)
+            self.story._record(RecordKind.ALERTS, msgspec.json.encode(said))
+
+        self.story.do(self.time, post)
 
     def retires(self, name: str) -> None:
         """A device is taken out of the register."""
