@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,12 +25,15 @@ Value = TypeVar("Value")
 
 
 def free_port() -> int:
-    """Return a port that is free now, as is the one after it."""
+    """Return a port that is free now, as is the one after it.
+
+    None that the system gives to outgoing connections: while a collector is down, one could get its port.
+    """
     while True:
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
+            port = random.SystemRandom().randrange(20_000, 32_000)
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue

@@ -26,11 +26,13 @@ class Model:
         frames: how often each (device, epoch, seq) is in the log.
         fired: the phases that were above the limit at a tick.
         ended: those of them that were not at a later one.
+        conditions: the same as `fired`, of each device.
     """
 
     frames: Counter[tuple[int, int, int]] = field(default_factory=Counter)
     fired: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
+    conditions: set[tuple[int, str]] = field(default_factory=set)
     _schemas: dict[int, list[str]] = field(default_factory=dict)
     _levels: dict[tuple[int, str], float] = field(default_factory=dict)
     _newest: dict[int, int] = field(default_factory=dict)
@@ -41,7 +43,9 @@ class Model:
             if record.kind == RecordKind.FRAME:
                 self._frame(record)
             elif record.kind == RecordKind.TICK:
-                high = {series for (_, series), value in self._levels.items() if value > 50}
+                above = {key for key, value in self._levels.items() if value > 50}
+                self.conditions |= above
+                high = {series for _, series in above}
                 self.ended |= self.fired - high
                 self.fired |= high
         return self
@@ -50,7 +54,7 @@ class Model:
         device, body = record.device, record.body
         frame = wire.read_frame(body)
         assert frame is not None, "a record without a sound frame"
-        if frame.seq:
+        if frame.seq and frame.kind != Kind.SCHEMA:  # which is known by its content
             self.frames[device, frame.epoch, frame.seq] += 1
         if frame.kind == Kind.SCHEMA:
             payload = body[frame.start : frame.end]

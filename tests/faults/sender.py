@@ -15,13 +15,15 @@ from tests.faults.model import SERIES
 class Sender:
     """One device. A phase is a series that goes above the limit and comes back."""
 
-    def __init__(self, port: int, token: str, chance: random.Random) -> None:
+    def __init__(self, port: int, token: str, chance: random.Random, timeout: float = 20.0) -> None:
         self.port = port
         self.acknowledged: set[int] = set()
         self.sent = 0
+        self.hangs_up = True  # sometimes, before the answer has come
         self.epoch = 1_760_000_000_000
         self._token = token
         self._chance = chance
+        self._timeout = timeout
         self._spool: list[tuple[int, bytes]] = []
         self._phase = 0
 
@@ -47,10 +49,10 @@ class Sender:
             return 204
         body = b"".join(frames for _, frames in some)
         head = {"Authorization": f"Bearer {self._token}", "Watchdesk-Time": f"{time.time():.3f}"}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self._timeout)
         try:
             connection.request("POST", "/v1/push", body, head)
-            if self._chance.random() < 0.1 and connection.sock is not None:
+            if self.hangs_up and self._chance.random() < 0.1 and connection.sock is not None:
                 connection.sock.shutdown(socket.SHUT_RDWR)
                 return 0
             status = connection.getresponse().status

@@ -1,43 +1,20 @@
 """`kill -9` of the collector at any moment: what was acknowledged is evaluated once, each cause has one ticket."""
 
 import itertools
-import json
-import os
 import random
 import signal
 import time
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from collector.log import MergedReader, Record
 from tests.e2e.desk import Desk, eventually
 from tests.e2e.desk import desk as run_desk
-from tests.faults.model import SERIES, Model
+from tests.faults.checking import judge, prepare, token
+from tests.faults.seeds import new_seed
 from tests.faults.sender import Sender
 
-RULE = "groups: [{name: fault, rules: [{alert: High, expr: fault_level > 50, labels: {severity: warning}}]}]\n"
 FAILED_BEFORE: tuple[int, ...] = ()  # seeds that once failed stay here
-
-
-def records(desk: Desk) -> Iterator[Record]:
-    reader = MergedReader(desk.data / "log")
-    while (block := reader.read_block(1 << 62)) is not None:
-        yield from block.records()
-
-
-def prepare(desk: Desk) -> None:
-    (desk.data / "rules").mkdir(parents=True)
-    (desk.data / "rules" / "fault.yml").write_text(RULE)
-    desk.configure("agents: {tls: false}\nrules: {packs: [], snapshot_seconds: 1}\n")
-
-
-def opened(desk: Desk) -> Counter[str]:
-    """How many tickets each phase has."""
-    found = desk.incidents(alertname="High")
-    return Counter(SERIES % int(one["labels"]["phase"]) for one in found)
 
 
 def run(desk: Desk, seed: int, cycles: int) -> None:
@@ -45,8 +22,7 @@ def run(desk: Desk, seed: int, cycles: int) -> None:
     chance = random.Random(seed)
     prepare(desk)
     collector = desk.serve()
-    token = (desk.agent("pc1").state / "token").read_text().strip()
-    sender = Sender(desk.port + 1, token, chance)
+    sender = Sender(desk.port + 1, token(desk), chance)
     for _ in range(cycles):
         end = time.monotonic() + chance.uniform(0.0, 0.8)
         while time.monotonic() < end:
@@ -58,26 +34,12 @@ def run(desk: Desk, seed: int, cycles: int) -> None:
         sender.read()
         assert sender.push() == 0
         collector = desk.serve()
-    sender.drain()
-    last = sender.acknowledged
-    time.sleep(1.5)  # for a tick behind the last frame
-    collector.stop()
-    model = Model().run(records(desk))
-    device = next(iter(model.frames))[0]
-    taken = {seq for (_, epoch, seq), _ in model.frames.items() if epoch == sender.epoch}
-    told = f"seed {seed}"
-    assert last == set(range(1, sender.sent + 1)), told
-    assert last <= taken, f"{told}: acknowledged and not in the log: {sorted(last - taken)[:9]}"
-    assert max(model.frames.values()) == 1, f"{told}: taken twice: {model.frames.most_common(3)} of {device}"
-    assert model.fired, told
-    assert opened(desk) == Counter(model.fired), told
-    report = json.loads(desk.command("replay", "--json", check=False).stdout)
-    assert report["same"], f"{told}: {report}"
+    judge(desk, sender, f"seed {seed}")
 
 
 @pytest.fixture
 def seed() -> int:
-    return int(os.environ.get("WATCHDESK_SEED", random.SystemRandom().randrange(1 << 32)))
+    return new_seed()
 
 
 @pytest.mark.timeout(240)
