@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat as modes
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_OF_IT = 0.6  # share of a directory's bytes that makes one below it the cause
 REMEMBERED = 60  # directories and files of the last look
+MAX_MEMORY = 14_000  # characters of JSON
 LOOKS = 4  # file systems whose last look is remembered
 GROWN = 0.02  # share of the file system that is worth to be told as growth
 MIN_GROWN = 10_000_000
@@ -56,6 +58,10 @@ HELD_MANY = (
     "%(count)s deleted files of together %(size)s are still held by %(name)s (pid %(pid)s), the largest is %(path)s"
 )
 NOT_HELD = "No process holds deleted files of any size on %(path)s"
+NOT_SEEN = (
+    "None of the %(seen)s processes that the agent may look into holds a deleted file on %(path)s; %(closed)s "
+    "are closed to it"
+)
 
 FOLDER = {"path": "name", "bytes": "number", "recent": "number", "files": "number", "grown": "number"}
 FILE = {"path": "name", "bytes": "number", "written": "number"}
@@ -235,12 +241,17 @@ def _remember(look: Look, top: str, found: Walk) -> None:
     sizes = {name: amount for name, amount in sizes.items() if name.isprintable()}
     looks = {name: kept for name, kept in mapping(look.memory.get("disks")).items() if name != top}
     newest = sorted(looks, key=lambda name: -(number(mapping(looks[name]).get("time")) or 0))[: LOOKS - 1]
-    look.memory["disks"] = {**{name: looks[name] for name in newest}, top: {"time": round(look.now), "sizes": sizes}}
+    kept = {top: {"time": round(look.now), "sizes": sizes}, **{name: looks[name] for name in newest}}
+    while len(json.dumps(kept)) > MAX_MEMORY and len(kept) > 1:
+        kept.popitem()  # the oldest
+    while len(json.dumps(kept)) > MAX_MEMORY and len(sizes) > 1:
+        sizes.popitem()  # the smallest
+    look.memory["disks"] = kept
 
 
 @diagnosis(
     "disk.deleted_open", DeletedOpen, privacy="names", cost="light", seconds=15, systems=("linux",),
-    findings=(HELD, HELD_MANY, NOT_HELD),
+    findings=(HELD, HELD_MANY, NOT_HELD, NOT_SEEN),
     output={"files": [HOLDER], "count": "number", "bytes": "number"},
 )  # fmt: skip
 def deleted_open(look: Look, asked: DeletedOpen) -> Found:
@@ -249,7 +260,7 @@ def deleted_open(look: Look, asked: DeletedOpen) -> Found:
         device = os.stat(asked.path).st_dev
     except OSError as error:
         raise NotFound(f"{asked.path}: {error.strerror}") from error
-    held = _held(look, device)
+    held, seen, closed = _held(look, device)
     total = sum(one.bytes for one in {one.inode: one for one in held}.values())
     held.sort(key=lambda one: -one.bytes)
     names = processes(look.host)
@@ -261,7 +272,7 @@ def deleted_open(look: Look, asked: DeletedOpen) -> Found:
     ]  # fmt: skip
     data: dict[str, object] = {"files": rows, "count": len(held), "bytes": total}
     if not held:
-        return Found(NOT_HELD, {"path": asked.path}, data)
+        return Found(NOT_SEEN if closed else NOT_HELD, {"path": asked.path, "seen": seen, "closed": closed}, data)
     by_process: dict[int, list[Held]] = {}
     for one in held:
         by_process.setdefault(one.pid, []).append(one)
@@ -287,22 +298,28 @@ class Held:
         self.path = path
 
 
-def _held(look: Look, device: int) -> list[Held]:
+def _held(look: Look, device: int) -> tuple[list[Held], int, int]:
+    """Return the deleted files, and how many processes could be looked into and how many not."""
     remote = _remote_mounts(look.host)
     found: list[Held] = []
+    seen = closed = 0
     for name in os.listdir(look.host.proc):
         if name.isdecimal():
             if time.monotonic() > look.deadline - RESERVE:
                 break
-            found.extend(_held_by(look.host.proc, int(name), device, remote))
-    return found
+            try:
+                found.extend(_held_by(look.host.proc, int(name), device, remote))
+                seen += 1
+            except PermissionError:
+                closed += 1
+    return found, seen, closed
 
 
 def _held_by(proc: str, pid: int, device: int, remote: list[bytes]) -> list[Held]:
     folder = f"{proc}/{pid}/fd"
     try:
         names = os.listdir(folder)[:MAX_FILES_OF_A_PROCESS]
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
     found: dict[int, Held] = {}
     for name in names:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -33,7 +32,13 @@ MAX_MOUNTS = 64
 # A program asks, for what hangs in the kernel cannot be ended by anybody.
 STAT = ("stat", "-f", "-c", "%b %a %S", "--")
 
-HANGS = "%(kind)s mount %(path)s does not answer: its server %(server)s %(reason)s"
+HANGS = (
+    "%(kind)s mount %(path)s does not answer: "
+    "its server %(server)s does not take connections on port %(port)s (%(reason)s)"
+)
+HANGS_NAME = (
+    "%(kind)s mount %(path)s does not answer: the name of its server %(server)s cannot be resolved (%(reason)s)"
+)
 HANGS_LOCAL = (
     "%(kind)s mount %(path)s does not answer within %(seconds)s s, though its server %(server)s takes connections"
 )
@@ -47,7 +52,7 @@ NOT_A_MOUNT = "Nothing is mounted at %(path)s; it lies on %(point)s"
 
 ROW = {
     "path": "name", "source": "name", "kind": "name", "options": "name", "answers": "truth", "milliseconds": "number",
-    "total": "number", "free": "number", "error": "name", "server": "name", "server_says": "name",
+    "total": "number", "free": "number", "error": "name", "server": "name", "server_says": "name", "port": "number",
 }  # fmt: skip
 
 
@@ -72,7 +77,7 @@ class Mount:
 
 @diagnosis(
     "mount.check", Check, privacy="names", seconds=60, systems=("linux",),
-    findings=(HANGS, HANGS_LOCAL, MISSING, READ_ONLY, STALE, FULL, FINE, ONE_FINE, NOT_A_MOUNT),
+    findings=(HANGS, HANGS_NAME, HANGS_LOCAL, MISSING, READ_ONLY, STALE, FULL, FINE, ONE_FINE, NOT_A_MOUNT),
     output={"mounts": [ROW], "missing": ["name"]},
 )  # fmt: skip
 def check(look: Look, asked: Check) -> Found:
@@ -122,8 +127,12 @@ def judge(one: Mount, row: dict[str, object]) -> tuple[str, dict[str, str | floa
     if row["error"]:
         return STALE, {**values, "error": str(row["error"])}
     if not row["answers"]:
-        says = str(row["server_says"])
-        return (HANGS, {**values, "reason": says}) if says else (HANGS_LOCAL, {**values, "seconds": SECONDS})
+        says, port = str(row["server_says"]), row["port"]
+        if not says:
+            return HANGS_LOCAL, {**values, "seconds": SECONDS}
+        if not isinstance(port, int):
+            return HANGS_NAME, {**values, "reason": says}
+        return HANGS, {**values, "reason": says, "port": port}
     if row["total"] and not row["free"] and "ro" not in one.options:
         return FULL, values
     return None
@@ -171,7 +180,7 @@ def _ask(look: Look, one: Mount) -> dict[str, object]:
         "path": shown_path(one.path), "source": shown_path(one.source), "kind": one.kind,
         "options": ",".join(word for word in one.options if not word.startswith(("password", "credentials", "pass="))),
         "answers": False, "milliseconds": None, "total": None, "free": None, "error": "", "server": server,
-        "server_says": "",
+        "server_says": "", "port": None,
     }  # fmt: skip
     started = time.monotonic()
     text, error = ask(look.host.root + one.path)
@@ -183,7 +192,7 @@ def _ask(look: Look, one: Mount) -> dict[str, object]:
     elif error:
         row["error"] = error
     elif server:
-        row["server_says"] = _server_says(server, REMOTE.get(one.kind, 0))
+        row |= _server_says(server, REMOTE.get(one.kind, 0))
     return row
 
 
@@ -195,12 +204,11 @@ def ask(where: str) -> tuple[str, str]:
     process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
         [program, *STAT[1:], where],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
-        start_new_session=True,
     )  # fmt: skip
     try:
         out, errors = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):  # it goes when the kernel lets it
             process.wait(KILLED)
         return "", ""
@@ -219,10 +227,11 @@ def server_of(one: Mount) -> str:
     return server.strip("[]") if colon else ""
 
 
-def _server_says(server: str, port: int) -> str:
+def _server_says(server: str, port: int) -> dict[str, object]:
+    """Return why it takes no connections; without a port where its name cannot be resolved."""
     try:
         family, address = addresses(server)[0]
     except OSError as error:
-        return f"cannot be resolved ({error.strerror})"
+        return {"server_says": error.strerror or str(error)}
     _, number = connect(family, address, port, SECONDS)
-    return f"does not take connections on port {port} ({os.strerror(number)})" if number else ""
+    return {"server_says": os.strerror(number) if number else "", "port": port}

@@ -32,6 +32,10 @@ MANY = "%(count)s processes %(name)s together use %(percent)s%% of a core; start
 MEMORY = "%(command)s (pid %(pid)s), started by %(parent)s, holds %(size)s of memory; it has run since %(since)s"
 IO = "%(command)s (pid %(pid)s), started by %(parent)s, moves %(size)s a second to and from disks"
 NO_IO = "No process reads or writes much; the first is %(name)s (pid %(pid)s) with %(size)s a second"
+IO_UNSEEN = (
+    "The agent may see the disk traffic of %(seen)s of %(count)s processes alone; of these the first is %(name)s "
+    "(pid %(pid)s) with %(size)s a second"
+)
 TREE = "%(command)s (pid %(pid)s) was started by %(parents)s; with %(count)s processes below it, it holds %(size)s"
 GONE = "There is no process %(name)s"
 
@@ -73,7 +77,7 @@ class Taken:
 
 @diagnosis(
     "process.top", Top, privacy="names", seconds=15,
-    findings=(RUNAWAY, QUIET, WAITING, STEAL, MANY, MEMORY, IO, NO_IO),
+    findings=(RUNAWAY, QUIET, WAITING, STEAL, MANY, MEMORY, IO, NO_IO, IO_UNSEEN),
     output={"sort": "name", "processes": [SHAPE], "count": "number", "processors": SHARES},
 )  # fmt: skip
 def top(look: Look, asked: Top) -> Found:
@@ -110,7 +114,10 @@ def top(look: Look, asked: Top) -> Found:
     if asked.sort == "memory":
         return Found(MEMORY, values, data)
     if asked.sort == "io":
-        return Found(IO if first.io >= BUSY_IO else NO_IO, values, data)
+        seen = sum(one.io >= 0 for one in after.values())
+        values |= {"seen": seen, "count": len(after)}
+        quiet = NO_IO if seen == len(after) else IO_UNSEEN
+        return Found(IO if first.io >= BUSY_IO else quiet, values, data)
     return _of_cpu(values, data, taken, after, shares)
 
 
@@ -176,6 +183,8 @@ def shares_of(before: list[int], after: list[int]) -> dict[str, float]:
 )  # fmt: skip
 def tree(look: Look, asked: Tree) -> Found:
     """A process with those that started it and those it has started."""
+    if not asked.pid and not asked.name:
+        raise NotFound("a process: its number or its name is needed")
     found = processes(look.host)
     one = found.get(asked.pid) if asked.pid else _oldest(found, asked.name)
     if one is None:

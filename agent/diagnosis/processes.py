@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_PROCESSES = 10_000
 MAX_ANCESTORS = 16
-NO_UID = -1
+NOT_TOLD = -1  # of traffic: it is another user's process
 
 
 class Process:
@@ -55,7 +55,8 @@ def processes(host: Host, *, io: bool = False) -> dict[int, Process]:
         if one is not None:
             found[one.pid] = one
             if io:
-                one.io = traffic(read_attribute(f"{host.proc}/{name}/io") or "")
+                told = read_attribute(f"{host.proc}/{name}/io")
+                one.io = NOT_TOLD if told is None else traffic(told)
     return found
 
 

@@ -36,14 +36,17 @@ FILES = (
 )
 SERVICES = {"chronyd": "chrony", "systemd-timesyn": "systemd-timesyncd", "ntpd": "ntpd", "timed": "timed"}
 
-OFF = "the clock is %(seconds)s s %(direction)s %(server)s; %(keeper)s keeps it, but has not put it right"
-OFF_ALONE = "the clock is %(seconds)s s %(direction)s %(server)s, and no time service runs here"
+BEHIND = "the clock is %(seconds)s s behind %(server)s; %(keeper)s keeps it, but has not put it right"
+AHEAD = "the clock is %(seconds)s s ahead of %(server)s; %(keeper)s keeps it, but has not put it right"
+BEHIND_ALONE = "the clock is %(seconds)s s behind %(server)s, and no time service runs here"
+AHEAD_ALONE = "the clock is %(seconds)s s ahead of %(server)s, and no time service runs here"
 GOOD = "the clock is right: it differs from %(server)s by %(milliseconds)s ms; %(keeper)s keeps it"
 GOOD_ALONE = "the clock is right for now (%(milliseconds)s ms from %(server)s), but no time service runs here"
 NO_ANSWER = "No time server answers (%(servers)s): the clock cannot be kept right"
 UNSYNCED = "the time server %(server)s says that it does not know the time itself (stratum %(stratum)s)"
 DISAGREE = "the time servers do not agree: %(first)s and %(second)s differ by %(seconds)s s"
-NO_SERVERS = "No time server is configured here; %(keeper)s"
+NO_SERVERS = "No time server is configured here, though %(keeper)s runs"
+NOBODY = "No time server is configured here, and no time service runs"
 
 SERVER = {
     "server": "name",
@@ -78,7 +81,8 @@ class Answer:
 
 @diagnosis(
     "time.sync", Sync, privacy="health", seconds=25,
-    findings=(OFF, OFF_ALONE, GOOD, GOOD_ALONE, NO_ANSWER, UNSYNCED, DISAGREE, NO_SERVERS),
+    findings=(BEHIND, AHEAD, BEHIND_ALONE, AHEAD_ALONE, GOOD, GOOD_ALONE, NO_ANSWER, UNSYNCED, DISAGREE, NO_SERVERS,
+              NOBODY),
     output={"servers": [SERVER], "keeper": "name", "configured": ["name"]},
 )  # fmt: skip
 def sync(look: Look, asked: Sync) -> Found:
@@ -94,7 +98,7 @@ def sync(look: Look, asked: Sync) -> Found:
     ]  # fmt: skip
     data = {"servers": rows, "keeper": keeper, "configured": configured}
     if not wanted:
-        return Found(NO_SERVERS, {"keeper": f"{keeper} runs" if keeper else "no time service runs"}, data)
+        return Found(NO_SERVERS if keeper else NOBODY, {"keeper": keeper}, data)
     text, values = judge(answers, keeper)
     return Found(text, values, data)
 
@@ -113,10 +117,12 @@ def judge(answers: list[Answer], keeper: str) -> tuple[str, dict[str, str | floa
     best = min(sound, key=lambda one: one.delay)
     values: dict[str, str | float] = {
         "server": best.server, "keeper": keeper, "milliseconds": round(1000 * best.offset, 1),
-        "seconds": round(abs(best.offset), 1), "direction": "behind" if best.offset > 0 else "ahead of",
+        "seconds": round(abs(best.offset), 1),
     }  # fmt: skip
     if abs(best.offset) >= WRONG:
-        return (OFF if keeper else OFF_ALONE), values
+        if best.offset > 0:
+            return (BEHIND if keeper else BEHIND_ALONE), values
+        return (AHEAD if keeper else AHEAD_ALONE), values
     return (GOOD if keeper else GOOD_ALONE), values
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.probes.host import Host
 
 MAX_ENTRIES = 2_000_000
-MAX_FOLDERS = 200_000
+MAX_FOLDERS = 100_000  # some 300 bytes each
 MAX_LINKED = 200_000
 MAX_DEPTH = 64
 FILES = 50  # of the largest that are remembered

@@ -1,6 +1,7 @@
 """What fills a disk: real files, on real small file systems."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from agent.diagnosis.errors import NotFound
 from agent.diagnosis.walk import mount_points, unescape, walk
 from agent.probes.host import Host
 from tests.agent.diagnosis.looks import diagnose, look
+from tests.agent.helpers import NOW
 from tests.disks import small_disk
 
 MB = 1_000_000
@@ -176,13 +178,19 @@ def test_the_memory_of_looks_stays_small(tmp_path: Path) -> None:
     memory: dict[str, object] = {}
     for number in range(120):
         (tmp_path / f"{number:03}{'x' * 60}").mkdir()
-    for name in (f"{number:03}{'x' * 60}" for number in range(10)):
-        diagnose("disk.top_dirs", look(memory=memory), path=str(tmp_path / name))
-    diagnose("disk.top_dirs", look(memory=memory), path=str(tmp_path))
+    for at, name in enumerate(f"{number:03}{'x' * 60}" for number in range(10)):
+        diagnose("disk.top_dirs", look(memory=memory, now=NOW + at), path=str(tmp_path / name))
     kept = memory["disks"]
     assert isinstance(kept, dict)
     assert len(kept) == disk.LOOKS
-    assert len(str(memory)) < 16_000
+    for long in ("a", "b"):
+        for number in range(70):
+            (tmp_path / f"long-{long}/{number:03}{'y' * 200}").mkdir(parents=True)
+        diagnose("disk.top_dirs", look(memory=memory, now=NOW + 20), path=str(tmp_path / f"long-{long}"))
+    kept = memory["disks"]
+    assert isinstance(kept, dict)
+    assert str(tmp_path / "long-b") in kept
+    assert len(json.dumps(memory)) < 15_000
 
 
 def test_escapes_of_the_kernels_tables() -> None:

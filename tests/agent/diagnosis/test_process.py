@@ -18,7 +18,7 @@ from agent.diagnosis.processes import Process, ancestors, of_stat, processes, st
 from agent.diagnosis.words import command_line, moment, shown_path, size
 from agent.probes.host import Host
 from tests.agent.diagnosis.looks import diagnose, look
-from tests.agent.helpers import ROOT
+from tests.agent.helpers import ROOT, eventually
 from tests.agent.recorded import lay
 
 
@@ -59,8 +59,15 @@ def test_a_runaway_process_is_found_with_its_parent(tmp_path: Path) -> None:
     assert "hunter2" not in done.stdout
 
 
+def below(pid: int) -> list[str]:
+    """Return the numbers of a process' children."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def test_a_process_with_those_it_has_started() -> None:
     with running("sh", "-c", "sleep 600 & sleep 601 & echo ready; wait") as started:
+        names = [Path(f"/proc/{pid}/comm") for pid in below(started.pid)]
+        eventually(lambda: {name.read_text() for name in names} == {"sleep\n"}, 60)  # each was a shell at first
         found = diagnose("process.tree", pid=started.pid)
         children = found["data"]["children"]
         assert {row["command"] for row in children} == {"sleep 600", "sleep 601"}
