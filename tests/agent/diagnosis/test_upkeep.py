@@ -263,7 +263,7 @@ def test_who_is_to_be_asked_for_the_time(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert time_sync.of_windows("time.windows.com,0x9 other,0x1") == ["time.windows.com", "other"]
     nobody = diagnose("time.sync", look(tmp_path, command=Recorded({})))
-    assert nobody["finding"].startswith("No time server is configured here; ")
+    assert nobody["finding"].startswith("No time server is configured here, ")
     answers = [time_sync.Answer("a"), time_sync.Answer("b")]
     for one, offset in zip(answers, (0.0, 90.0), strict=True):
         one.stratum, one.offset = 2, offset
