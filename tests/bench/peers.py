@@ -34,11 +34,11 @@ def remote_write_rate(program: str) -> tuple[float | None, int, str, str]:
         return None, 0, program, f"{program} is not installed"
     with tempfile.TemporaryDirectory() as folder, _running(program, Path(folder)) as (process, port, path):
         bodies = list(_bodies())
-        _post(port, path, bodies[0])  # the series are made
+        post(port, path, bodies[0])  # the series are made
         time.sleep(1)
         before, count = _spent(process), 0
         for bodies_of_round in bodies[1:]:
-            _post(port, path, bodies_of_round)
+            post(port, path, bodies_of_round)
             count += HOSTS * SERIES
         time.sleep(2)  # what it puts off is its work, too
         return count / (_spent(process) - before), count, _version(program), ""
@@ -97,8 +97,12 @@ def _wait(port: int) -> None:
             return
 
 
-def _post(port: int, path: str, bodies: list[bytes]) -> None:
-    """Send bodies on some connections, each as fast as it is answered."""
+def post(port: int, path: str, bodies: list[bytes], token: str = "") -> None:
+    """Send bodies on some connections, each as fast as it is answered.
+
+    Raises:
+        RuntimeError: an answer was not 204.
+    """
     failed: list[bytes] = []
 
     def run(mine: list[bytes]) -> None:
@@ -107,7 +111,7 @@ def _post(port: int, path: str, bodies: list[bytes]) -> None:
                 head = (
                     f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
                     "Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n"
-                    f"Content-Length: {len(body)}\r\n\r\n"
+                    f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
                 )
                 connection.sendall(head.encode() + body)
                 answer = connection.recv(65536)
