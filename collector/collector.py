@@ -37,6 +37,7 @@ from collector.ingest.intake import Intake
 from collector.ingest.limits import Limits
 from collector.ingest.senders import Senders
 from collector.ingest.server import IngestServer, Settings
+from collector.ingest.totals import Totals
 from collector.ingest.worker import Task
 from collector.ingest.workers import Workers
 from collector.listening import bind, taken
@@ -48,6 +49,7 @@ from collector.observed import Observer
 from collector.ownhealth import CUSTOMER, EVERY_SECONDS, NAME, SITE, OwnHealth
 from collector.pipeline import CONSUMER, Pipeline
 from collector.reach.service import ReachService
+from collector.recent import RecentRate
 from collector.recorder import Recorder
 from collector.register import Register
 from collector.register.writers import Writers
@@ -92,6 +94,7 @@ class Collector:
         self.config = config
         self.clock = clock
         self.incidents_changed = threading.Event()
+        self.recent_values = RecentRate()
         self._lock: IO[str] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -391,6 +394,7 @@ class Collector:
         """Look for changed rule files, ask for schemas that are missing, drop what nobody needs of the log."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            self.recent_values.note(self.clock(), Totals.of(self.ingest).values)
             self.reload_rules()
             unknown = list(self.pipeline.state.unknown_schemas)
             if unknown and self.ingest.workers:

@@ -89,6 +89,9 @@ class _Parts(Collector):
             requests.add_metric([status], count)
         yield requests
         yield CounterMetricFamily("watchdesk_ingest_values", "Values taken.", value=total.values)
+        yield GaugeMetricFamily(
+            "watchdesk_ingest_values_per_second", "Values taken a second.", value=self._collector.recent_values.rate()
+        )
         yield CounterMetricFamily("watchdesk_ingest_bytes", "Bytes of the bodies taken.", value=total.bytes)
         yield GaugeMetricFamily("watchdesk_ingest_connections", "Open connections.", value=total.connections)
         yield CounterMetricFamily("watchdesk_ingest_pushes", "Pushes that were made durable.", value=total.pushes)

@@ -70,7 +70,7 @@ def summary(before: Samples, after: Samples, seconds: float) -> dict[str, object
         "series": total(after, "watchdesk_fleet_series"),
         "rules": total(after, "watchdesk_rules_loaded"),
         "rule_files_good": total(after, "watchdesk_rules_last_reload_successful") == 1,
-        "values_per_second": rate("watchdesk_ingest_values_total"),
+        "values_per_second": round(total(after, "watchdesk_ingest_values_per_second"), 1),  # over a minute
         "requests_per_second": rate("watchdesk_ingest_requests_total"),
         "requests": by("watchdesk_ingest_requests_total", "code"),
         "connections": total(after, "watchdesk_ingest_connections"),

@@ -36,7 +36,7 @@ class Sender:
     schema: int = 0  # of the rows that it sent last
     paced: bool = False  # whether it was told to send its backlog more slowly
     # Of the last push that was a single row: its bytes, the first 12 and 16 of them, the checksum of the former with
-    # the field of the checksum, its columns. No such push is known to one whose rate is limited.
+    # the field of the checksum, its columns.
     size: int = 0
     start: bytes = b""
     shape: bytes = b""
@@ -144,9 +144,8 @@ class Intake:
         if zlib.crc32(body[16:], begun) != crc:
             return None
         sender.marks[epoch] = seq
-        if not (sender.account.allowance.rate or sender.customer.allowance.rate):
-            sender.size, sender.start, sender.shape = size, body[:12], body[32:48]
-            sender.crc, sender.columns = begun, columns
+        sender.size, sender.start, sender.shape = size, body[:12], body[32:48]
+        sender.crc, sender.columns = begun, columns
         skew = 0.0 if sent is None or -SKEW_TOLERANCE <= now - sent <= SKEW_TOLERANCE else now - sent
         return Row(encode(RecordKind.FRAME, sender.device.id, now, skew, body), epoch, before, columns)
 

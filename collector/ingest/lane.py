@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from collector.errors import LogError
 from collector.ingest.commit import Committer
 from collector.ingest.connection import MAX_PIPELINED, Connection, Slot
+from collector.ingest.counters import Counters
 from collector.ingest.http import answer, refusal, with_lines
 from collector.ingest.intake import SKEW_TOLERANCE, Intake, Sender, not_written
 from collector.ingest.senders import Senders
@@ -23,7 +24,6 @@ from collector.log.record import HEADER, RecordKind
 
 # Who sent, where the answer goes, whose it is, its epoch, the seq that was the highest until then, its columns.
 Push: TypeAlias = tuple[Connection, Slot, Sender, int, int, int]
-Settled: TypeAlias = Callable[[int, int, LogError | None], None]
 
 _NUMBERS: Final = struct.Struct("<12xIQQ16xd")  # of a frame with rows: checksum, epoch, seq, time of the first row
 _SHAPE: Final = slice(32, 48)
@@ -41,20 +41,18 @@ class Lane:
         senders: Senders,
         intake: Intake,
         committer: Committer,
+        counters: Counters,
         *,
         clock: Callable[[], float],
-        settled: Settled,
         lines: Mapping[int, bytes],
     ) -> None:
-        """`settled(pushes, values, error)` is called when pushes were answered; `lines` are further header lines of
-        the answers to some devices.
-        """
+        """`lines` are further header lines of the answers to some devices."""
         self.arrived: list[tuple[Connection, bytes]] = []
         self._senders = senders
         self._intake = intake
         self._committer = committer
+        self._counters = counters
         self._clock = clock
-        self._settled = settled
         self._lines = lines
 
     def wake(self) -> None:
@@ -70,6 +68,7 @@ class Lane:
         pack, unpack, crc32 = HEADER.pack, _NUMBERS.unpack_from, zlib.crc32
         records: list[bytes] = []
         pushes: list[Push] = []
+        received = 0
         for connection, data in arrived:
             head, answers = connection.head, connection.answers
             if (
@@ -86,8 +85,11 @@ class Lane:
                     crc, epoch, seq, time = unpack(body)
                     before = sender.marks.get(epoch)
                     digits = data[head.time]
+                    own, whole = sender.account.allowance, sender.customer.allowance
                     if (
-                        before is not None
+                        own.left > 0
+                        and whole.left > 0
+                        and before is not None
                         and seq > before
                         and body.startswith(sender.start)
                         and body[_SHAPE] == sender.shape
@@ -100,7 +102,10 @@ class Lane:
                         if -SKEW_TOLERANCE <= skew <= SKEW_TOLERANCE:
                             skew = 0.0
                         sender.marks[epoch] = seq
+                        own.spend(sender.columns)
+                        whole.spend(sender.columns)
                         records.append(pack(sender.size, RecordKind.FRAME, sender.device.id, now, skew) + body)
+                        received += sender.size
                         slot: Slot = []
                         answers.append(slot)
                         pushes.append((connection, slot, sender, epoch, before, sender.columns))
@@ -109,11 +114,13 @@ class Lane:
                 self._put(records, pushes)
                 records, pushes = [], []
             connection.receive(data)
+        self._counters.bytes += received
         if pushes:
             self._put(records, pushes)
 
-    def put_one(self, record: bytes, push: Push) -> None:
-        """Queue a push that was taken by itself."""
+    def put_one(self, record: bytes, push: Push, size: int) -> None:
+        """Queue a push that was taken by itself; its body had so many bytes when it came."""
+        self._counters.bytes += size
         self._put([record], [push])
 
     def _put(self, records: list[bytes], pushes: list[Push]) -> None:
@@ -130,4 +137,7 @@ class Lane:
                 self._intake.take_row_back(sender, epoch, before)
             more = lines.get(sender.device.id)
             connection.reply(slot, response if more is None else with_lines(response, more))
-        self._settled(len(pushes), values, error)
+        self._counters.count(204 if error is None else 503, len(pushes))
+        if error is None:
+            self._counters.pushes += len(pushes)
+            self._counters.values += values

@@ -24,28 +24,39 @@ class Limits:
 
 
 class Allowance:
-    """A rate with room for bursts: whoever is in debt waits, so that one large body is always taken."""
+    """A rate with room for bursts: whoever is in debt waits, so that one large body is always taken.
 
-    __slots__ = ("_filled", "_left", "rate")
+    Attributes:
+        left: what may come before one has to wait; below zero is a debt.
+        spent: what was spent here, from the beginning.
+    """
+
+    __slots__ = ("_filled", "left", "rate", "spent")
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self._left = rate * BURST_SECONDS
+        self.spent = 0.0
+        self.left = rate * BURST_SECONDS if rate else math.inf
         self._filled = 0.0
 
     def wait(self, now: float) -> float:
         """Return for how many seconds nothing is taken any more; 0: something may come."""
-        if self._left > 0 or not self.rate:
+        if self.left > 0:
             self._filled = self._filled or now
             return 0.0
         elapsed = max(0.0, now - self._filled)  # a clock may be put back
         self._filled = now
-        self._left = min(self._left + elapsed * self.rate, self.rate * BURST_SECONDS)
-        return max(0.0, -self._left / self.rate)
+        self.left = min(self.left + elapsed * self.rate, self.rate * BURST_SECONDS)
+        return max(0.0, -self.left / self.rate)
 
     def spend(self, amount: float) -> None:
         """Count what was taken."""
-        self._left -= amount
+        self.left -= amount
+        self.spent += amount
+
+    def spent_elsewhere(self, amount: float) -> None:
+        """Count what another process took of the same allowance."""
+        self.left -= amount
 
 
 @dataclass(slots=True)
@@ -63,6 +74,7 @@ class Accounts:
     limits: Limits
     random: Callable[[], float] = random.random
     _customers: dict[str, Account] = field(default_factory=dict)
+    _told: dict[str, float] = field(default_factory=dict)
 
     def customer(self, name: str) -> Account:
         """Return the account of a customer."""
@@ -70,6 +82,17 @@ class Accounts:
         if account is None:
             account = self._customers[name] = Account(Allowance(self.limits.customer_values))
         return account
+
+    def newly_spent(self) -> dict[str, float]:
+        """Return the values that customers sent since the last call, where their rate is limited: other processes that
+        share the limit need to know.
+        """
+        if not self.limits.customer_values:
+            return {}
+        spent = {name: account.allowance.spent for name, account in self._customers.items()}
+        news = {name: total - self._told.get(name, 0.0) for name, total in spent.items()}
+        self._told = spent
+        return {name: amount for name, amount in news.items() if amount}
 
     def device(self) -> Account:
         """Return the account of a new device."""

@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from collector.errors import LogError, Refusal, RegisterError
 from collector.foreign import route as foreign
 from collector.ingest.commit import Committer
 from collector.ingest.connection import SWEEP_SECONDS, Connection, Reply, Slot
+from collector.ingest.counters import Counters
 from collector.ingest.http import Request, answer, closing, refusal, with_lines
 from collector.ingest.intake import Intake, Sender, Taken, not_written
 from collector.ingest.lane import Lane
@@ -50,22 +51,6 @@ RESULTS_PATH: Final = b"/v1/results"
 FORWARDED: Final = (b"/v1/enrol", b"/v1/retire", WRITE_PATH, KEY_PATH, REQUESTS_PATH, RESULTS_PATH, foreign.PATH)
 JSON_TYPE: Final = b"application/json"
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the port did since its start."""
-
-    requests: dict[int, int] = field(default_factory=dict)  # by HTTP status
-    refused: dict[str, int] = field(default_factory=dict)  # pushes, by reason
-    pushes: int = 0
-    values: int = 0
-    bytes: int = 0
-    duplicates: int = 0  # pushes of which nothing was new
-
-    def count(self, status: int, number: int = 1) -> None:
-        """Count answers."""
-        self.requests[status] = self.requests.get(status, 0) + number
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +103,7 @@ class Port:
         self.committer = Committer(log, linger=settings.linger, settled=self._settled, observe=observe)
         self._desk = desk
         self._lines = lines if lines is not None else desk.lines if desk else {}
-        self._lane = Lane(senders, intake, self.committer, clock=clock, settled=self._usual, lines=self._lines)
+        self._lane = Lane(senders, intake, self.committer, self.counters, clock=clock, lines=self._lines)
         self.arrived, self.wake = self._lane.arrived, self._lane.wake
         self.connections: set[Connection] = set()
         self._settings = settings
@@ -216,14 +201,14 @@ class Port:
         sender = head.sender
         now = self._clock()
         if sender is not None and not self.committer.busy:
-            size = len(body)
             wait = sender.account.allowance.wait(now) or sender.customer.allowance.wait(now)
             row = None if wait else self._intake.take_row(sender, _plain(head, body), sent=sent, now=now)
             if row is not None:
                 sender.account.allowance.spend(row.columns)
                 sender.customer.allowance.spend(row.columns)
-                self.counters.bytes += size
-                self._lane.put_one(row.record, (connection, slot, sender, row.epoch, row.before, row.columns))
+                self._lane.put_one(
+                    row.record, (connection, slot, sender, row.epoch, row.before, row.columns), len(body)
+                )
                 return
         self.handle(head.request.with_body(sent, body), partial(connection.answer, slot))
 
@@ -314,13 +299,6 @@ class Port:
         else:
             lines = self._lines.get(taken.sender.device.id, b"")
             reply(with_lines(answer(204, self._clock()), lines))
-
-    def _usual(self, pushes: int, values: int, error: LogError | None) -> None:
-        """Count usual pushes that were answered."""
-        self.counters.count(204 if error is None else 503, pushes)
-        if error is None:
-            self.counters.pushes += pushes
-            self.counters.values += values
 
     def _settled(self, error: LogError | None, other: bool) -> None:
         if error is None:

@@ -2,7 +2,9 @@
 
 `python -m collector.ingest.worker FD` with the file descriptor of a socket to the main process, over which lines of
 JSON go both ways: the first is a `Task`, then `{"refresh": n}`, `{"forget": [schema …]}`, `{"lines": {device: header
-lines}}` and `{"stop": true}` come, and `{"ready": true}`, `{"refreshed": n}` and `{"stats": {…}}` go.
+lines}}`, `{"spent": {customer: values}}` and `{"stop": true}` come, and `{"ready": true}`, `{"refreshed": n}`,
+`{"spent": {…}}` and `{"stats": {…}}` go. What a customer's devices sent to one process is told to the others, which
+share the limit.
 """
 
 from __future__ import annotations
@@ -157,6 +159,8 @@ class Worker:
                 self._intake.schemas.pop(schema, None)
             if "lines" in message:
                 apply(self._lines, {int(device): line.encode() for device, line in message["lines"].items()})
+            for customer, values in message.get("spent", {}).items():
+                self._senders.accounts.customer(customer).allowance.spent_elsewhere(values)
             if "refresh" in message:
                 with suppress(SQLAlchemyError):  # what is known goes on
                     await asyncio.to_thread(self._senders.refresh)
@@ -167,6 +171,8 @@ class Worker:
         while True:
             await asyncio.sleep(STATS_SECONDS)
             self._say({"stats": self._stats()})
+            if spent := self._senders.accounts.newly_spent():
+                self._say({"spent": spent})
 
     def _stats(self) -> dict[str, Any]:
         counters, committer = self._port.counters, self._port.committer

@@ -174,6 +174,10 @@ class Workers:
                 process.changed.notify_all()
         if "stats" in message:
             self.stats[partition] = message["stats"]
+        if "spent" in message:
+            for other in self._processes.values():
+                if other is not process:
+                    other.say({"spent": message["spent"]})
 
     def _count_gone(self, partition: int) -> None:
         for name, value in self.stats.pop(partition, {}).items():

@@ -39,6 +39,13 @@ class Device:
         rows = wire.encode_rows(wire.schema_id(SCHEMA), [self.now + seq / 100], [[value]])
         return wire.encode(wire.Kind.ROWS, 5, seq, rows)
 
+    def backlog(self, value: float, count: int) -> bytes:
+        """Return the next frame, with so many rows."""
+        self.seq += 1
+        times = [self.now + self.seq / 100 + row / 1e6 for row in range(count)]
+        rows = wire.encode_rows(wire.schema_id(SCHEMA), times, [[value]] * count)
+        return wire.encode(wire.Kind.SCHEMA, 5, 0, SCHEMA) + wire.encode(wire.Kind.ROWS, 5, self.seq, rows)
+
     def push(self, value: float) -> None:
         """Send the next frame until it is acknowledged."""
         self.seq += 1
@@ -79,7 +86,7 @@ def metric(made: Desk, name: str) -> float:
 
 def test_a_device_may_come_to_any_process_and_one_that_dies_is_started_again(tmp_path: Path) -> None:
     with desk(tmp_path) as made:
-        made.configure("agents: {processes: 2}\nrules: {packs: []}\n")
+        made.configure("agents: {processes: 2, limits: {customer_values: 20}}\nrules: {packs: []}\n")
         (made.data / "rules").mkdir()
         (made.data / "rules" / "t.yml").write_text(RULE)
         made.serve()
@@ -96,12 +103,14 @@ def test_a_device_may_come_to_any_process_and_one_that_dies_is_started_again(tmp
         assert made.incidents() == []
         device.push(95.0)
         made.wait_incident(alertname="Breach", state="open")
+        assert device.send(device.backlog(95.0, 1000)) == 204
+        eventually(lambda: {device.send(device.frame(95.0, 63)) for _ in range(8)} == {429} or None)  # both know
         assert made.collector is not None
         assert made.collector.stop(60) == 0
         assert workers_left(made) == []
         state, _ = rows_of(made.data)
         [marks] = [marks for marks in state.marks.values() if 5 in marks]
-        assert marks[5] == 61
+        assert marks[5] == 62
         assert partitions(made.data / "log") == [0, 1]
         assert state.fleet.late == 0
         # One process again: what the others left is read, what they took is not taken again.

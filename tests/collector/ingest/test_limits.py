@@ -48,6 +48,20 @@ def test_who_sends_too_much_is_told_when_to_come_again_never_twice_the_same() ->
     assert told == [10, 20]
 
 
+def test_processes_that_share_a_limit_tell_each_other_what_was_spent() -> None:
+    one, other = Accounts(Limits(customer_values=10)), Accounts(Limits(customer_values=10))
+    one.customer("acme").allowance.spend(150)
+    told = one.newly_spent()
+    assert (told, one.newly_spent(), other.newly_spent()) == ({"acme": 150}, {}, {})
+    other.customer("acme").allowance.wait(START)
+    other.customer("acme").allowance.spent_elsewhere(told["acme"])
+    assert other.customer("acme").allowance.wait(START) == pytest.approx(5)
+    assert other.newly_spent() == {}
+    unlimited = Accounts(Limits())
+    unlimited.customer("acme").allowance.spend(1)
+    assert unlimited.newly_spent() == {}
+
+
 def test_series_are_counted_by_device_and_by_customer() -> None:
     accounts = Accounts(Limits(device_series=10, customer_series=15))
     one, two, acme = accounts.device(), accounts.device(), accounts.customer("acme")
