@@ -78,6 +78,16 @@ class Port:
         secret = self.register.create_enrol_token(customer, "hq", now=START)
         return self.register.enrol(secret, name, os="linux", kind="server", now=START).token
 
+    @contextmanager
+    def failing_log(self) -> Iterator[None]:
+        """Let the log take nothing for a while: each write begins a file, in a folder that is not there."""
+        saved, self.log.directory = self.log.directory, self.folder / "gone"
+        size, self.log._segment_bytes = self.log._segment_bytes, -1
+        try:
+            yield
+        finally:
+            self.log.directory, self.log._segment_bytes = saved, size
+
     def records(self, kind: RecordKind | None = None) -> list[Record]:
         """Return what is durable in the log."""
         reader = Reader(self.log.directory)

@@ -122,10 +122,8 @@ def test_two_connections_of_one_device_are_told_apart_by_seq(port: Port, line: L
 
 
 def test_a_push_that_could_not_be_written_may_come_again(port: Port, line: Line) -> None:
-    saved, port.log.directory = port.log.directory, port.folder / "gone"
-    port.log._close_file()
-    assert line.push(rows(4, [1.0, 2.0])) == 503
-    port.log.directory = saved
+    with port.failing_log():
+        assert line.push(rows(4, [1.0, 2.0])) == 503
     assert line.push(rows(4, [1.0, 2.0])) == 409  # a schema that may be missing in the log is asked for
     assert line.push(schema() + rows(4, [1.0, 2.0])) == 204
     assert line.push(rows(5, [1.0, 2.0])) == 204

@@ -350,13 +350,9 @@ def test_when_the_log_takes_nothing_the_answer_is_503_and_the_frame_is_taken_lat
     token = port.enrolled()
     with running(port):
         push(port, token, schema() + rows(1, [1, 1]))
-        port.log._begin_segment()
-        saved = port.log.directory
-        port.log.directory = tmp_path / "gone"
-        port.log._close_file()
-        status, _, headers = port.request("/v1/push", rows(2, [2, 2]), token)
-        assert (status, headers["Retry-After"]) == (503, "5")
-        port.log.directory = saved
+        with port.failing_log():
+            status, _, headers = port.request("/v1/push", rows(2, [2, 2]), token)
+            assert (status, headers["Retry-After"]) == (503, "5")
         assert push(port, token, rows(2, [2, 2]))[0] == 409  # a schema that may be missing in the log is asked for
         assert push(port, token, schema() + rows(2, [2, 2]))[0] == 204
         assert [frame.seq for frame in port.frames() if frame.kind == Kind.ROWS] == [1, 2]
