@@ -37,7 +37,9 @@ def read(content: bytes) -> list[Object]:
 
 
 def _value(kind: str, content: bytes) -> Value:
-    tag, _, _ = kind.partition(":")  # what snmpsim's variation modules add is left out
+    tag, _, module = kind.partition(":")
+    if module:
+        content = _first(content)
     number = tag.rstrip("xe")
     if tag.endswith("x"):
         content = bytes.fromhex(content.decode())
@@ -48,12 +50,20 @@ def _value(kind: str, content: bytes) -> Value:
     if number == "6":
         return Oid(oid.encode(content.decode()))
     if number == "64" and not tag.endswith("x"):
-        return bytes(int(part) for part in content.split(b"."))
+        parts = content.split(b".")
+        return bytes(int(part) for part in parts) if len(parts) == 4 and all(map(bytes.isdigit, parts)) else content
     if number in {"4", "64", "68"}:
         return content
     if number == "5":
         return None
     raise ValueError(f"{kind!r} is no type")
+
+
+def _first(content: bytes) -> bytes:
+    """Return the value with which one of snmpsim's variation modules begins: `min=1,max=2,initial=2`."""
+    pairs = (pair.partition(b"=") for pair in content.split(b","))
+    given = {name.strip(): value for name, _, value in pairs}
+    return next((given[name] for name in (b"value", b"initial", b"min") if name in given), b"0")
 
 
 def replay(objects: Sequence[Object], plan: Plan) -> Result:
