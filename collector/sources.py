@@ -14,21 +14,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent import wire
+from collector.discovery.approval import approve
+from collector.discovery.candidates import STATES
+from collector.errors import RegisterError
 from collector.events.show import parts_of
 from collector.events.store import Wanted
 from collector.graphs import Quantity, quantity
 from collector.history.gathering import merged
 from collector.measures import Measure
 from collector.register import OWN, Device
+from collector.register.surroundings import Link
 from rules.errors import RuleError
 from rules.labels import NAME
 from rules.promql import Vector
 from rules.query_range import query_range
 from rules.windows import STALE
+from ticketing.errors import Refused
 from ticketing.incident import Incident
 from ticketing.priority import severity
 from ticketing.scope import Scope
-from ticketing.web.sources import DeviceView, EventsSought, EventView, Graph, Level, PartView, Reading, Summary
+from ticketing.web.sources import (
+    DeviceView,
+    EventsSought,
+    EventView,
+    Graph,
+    Level,
+    LinkView,
+    PartView,
+    Reading,
+    StrangerView,
+    Summary,
+)
 
 if TYPE_CHECKING:
     from collector.collector import Collector
@@ -50,6 +66,8 @@ class _Kept:
 
     devices: list[Device] = field(default_factory=list)
     devices_at: float = -math.inf
+    links: dict[int, Link] = field(default_factory=dict)
+    links_at: float = -math.inf
     health: dict[str, list[Reading]] = field(default_factory=dict)
     health_at: float = -math.inf
 
@@ -120,6 +138,62 @@ class FleetSources:
         """Return what a device of the scope consists of."""
         found = self._collector.event_store.inventories(scope, device_id)
         return parts_of(found[0].parts) if found else []
+
+    def links(self, scope: Scope) -> Mapping[int, LinkView]:
+        """Return what each device of the scope hangs on."""
+        if self._collector.clock() - self._kept.links_at > FRESH_SECONDS:
+            self._kept.links = self._collector.register.links()
+            self._kept.links_at = self._collector.clock()
+        mine = {device.id: device for device in self._in_scope(scope)}
+        return {
+            number: LinkView(link.parent, link.port, link.how, link.evidence, link.since, mine[number].address)
+            for number, link in self._kept.links.items()
+            if number in mine and link.parent in mine
+        }
+
+    def hang(self, scope: Scope, device_id: int, parent_id: int | None, port: str) -> None:
+        """Note what a person says a device hangs on.
+
+        Raises:
+            Refused: it cannot be.
+        """
+        mine = {device.id for device in self._in_scope(scope)}
+        if device_id not in mine or (parent_id is not None and parent_id not in mine):
+            raise Refused("there is no such device")
+        try:
+            self._collector.register.set_parent(device_id, parent_id, port=port, now=self._collector.clock())
+        except RegisterError as error:
+            raise Refused(str(error)) from error
+        self._kept.links_at = -math.inf
+
+    def strangers(self, scope: Scope) -> list[StrangerView]:
+        """Return the machines of the scope's sites that are not in the register."""
+        return [
+            StrangerView(
+                *(one.id, one.customer, one.site, one.address, one.mac, one.maker, one.where, one.names, one.ports),
+                *(one.state, one.first_seen, one.last_seen),
+            )
+            for one in self._collector.finds.candidates.all()
+            if scope.customer in (None, one.customer)
+        ]
+
+    def decide(self, scope: Scope, stranger_id: int, decision: str, name: str = "", klass: str = "") -> None:
+        """Deny, ignore or approve a machine, or let it be new again.
+
+        Raises:
+            Refused: it cannot be.
+        """
+        if decision not in STATES or stranger_id not in {one.id for one in self.strangers(scope)}:
+            raise Refused("there is no such machine, or nothing of this kind can be decided")
+        try:
+            if decision == "approved":
+                now = self._collector.clock()
+                approve(self._collector.finds.candidates, self._collector.register, stranger_id, name, klass, now)
+            else:
+                self._collector.finds.candidates.decide(stranger_id, decision)
+        except RegisterError as error:
+            raise Refused(str(error)) from error
+        self._kept.devices_at = -math.inf
 
     def graph(self, scope: Scope, incident: Incident) -> Graph | None:
         """Return what the incident's rule compares, from before the fault until it was over, or now."""

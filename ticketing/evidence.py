@@ -14,6 +14,8 @@ from ticketing.web.sources import EventsSought, EventView, Graph, Sources
 
 DAY: Final = 86_400.0
 MOST: Final = 5  # of each list
+_ATTACHED: Final = 20
+_RANKS: Final = {"network": 0, "server": 1}
 _POINTS: Final = 32
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _UNITS: Final = {"percent": "%", "bytes": "B", "bytes_per_second": "B/s", "seconds": "s", "celsius": "°C"}
@@ -59,6 +61,7 @@ class Evidence:
     events: Sequence[Happening] = ()
     neighbours: Sequence[Incident] = ()  # unresolved, same rule, same customer, another device
     earlier: Sequence[Earlier] = ()
+    attached: Sequence[str] = ()  # what hangs on the port that it is about: "pc12 (10.0.0.12)"
 
     @property
     def spark(self) -> str:
@@ -80,6 +83,7 @@ def weigh(store: Store, sources: Sources, scope: Scope, incident: Incident, grap
         changes=changes,
         events=events,
         neighbours=store.neighbours(scope, incident, MOST),
+        attached=_attached(sources, scope, incident),
         earlier=[_earlier(store, scope, one) for one in store.earlier(scope, incident.id, MOST)],
     )
     return found if graph is None else _with_graph(found, graph, incident)
@@ -97,6 +101,20 @@ def _happened(sources: Sources, scope: Scope, incident: Incident) -> tuple[list[
     others = sources.events(scope, number, EventsSought(since=since), 4 * MOST)
     others = [one for one in others if one.type not in _CHANGES]
     return _newest(changes, incident), _newest(others, incident)
+
+
+def _attached(sources: Sources, scope: Scope, incident: Incident) -> list[str]:
+    """Return what hangs on the port that an incident names, servers first."""
+    port = incident.labels.get("ifName", "")
+    device = sources.find(scope, incident.customer, incident.site, incident.device) if port else None
+    if device is None:
+        return []
+    links = sources.links(scope)
+    here = [one for one in sources.devices(scope) if (link := links.get(one.id)) and link.parent == device.id]
+    here = [one for one in here if links[one.id].port == port]
+    here.sort(key=lambda one: (_RANKS.get(one.klass, 2), one.name))
+    more = [f"… ({len(here) - _ATTACHED} more)"] if len(here) > _ATTACHED else []
+    return [f"{one.name} ({links[one.id].address or one.klass})" for one in here[:_ATTACHED]] + more
 
 
 def _newest(events: Sequence[EventView], incident: Incident) -> list[Happening]:
@@ -200,6 +218,7 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
         "seconds_left": evidence.left,
         "changes": [_happening(one) for one in evidence.changes],
         "events": [_happening(one) for one in evidence.events],
+        "attached": list(evidence.attached),
         "neighbours": [
             {"id": one.id, "number": one.number, "device": one.device, "site": one.site} for one in evidence.neighbours
         ],

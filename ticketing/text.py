@@ -167,6 +167,8 @@ class Ticket:
                 "%(num)s more incident behind it", "%(num)s more incidents behind it", len(incident.members)
             )
             parts.append(behind % {"num": len(incident.members)})
+        if found.attached:
+            parts.append(translated.gettext("on this port: %(devices)s") % {"devices": ", ".join(found.attached)})
         if found.neighbours:
             others = ", ".join(f"{one.device or one.site} ({one.number})" for one in found.neighbours)
             parts.append(f"{translated.gettext('the same fault on')} {others}")

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from collector.cli.context import Context, show_json, show_table, when
+from collector.discovery.approval import approve as approved
 from collector.discovery.candidates import Candidates
 from collector.errors import RegisterError
 from collector.register import OWN, Device, book
@@ -153,11 +154,7 @@ def candidates(click_context: click.Context, as_json: bool) -> None:
 @click.pass_obj
 def approve(context: Context, number: int, name: str, kind: str) -> None:
     """Put a candidate into the register under NAME; it is polled at its address."""
-    found = Candidates(context.database).decide(number, "approved")
-    instance = f"{slug(name)}.{found.site}.{found.customer}"
-    text = msgspec.json.encode({"devices": {instance: {"class": kind, "address": found.address}}}).decode()
-    context.register.take_over(book.load(text, "the options"), time.time())
-    click.echo(instance)
+    click.echo(approved(Candidates(context.database), context.register, number, name, kind, time.time()))
 
 
 @candidates.command()

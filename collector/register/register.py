@@ -16,7 +16,7 @@ from collector.register import book, surroundings
 from collector.register.book import CLASSES, Book, How, Polling
 from collector.register.models import CustomerRow, DeviceRow, DeviceTokenRow, EnrolTokenRow, SiteRow
 from collector.register.sites import made_site, slug
-from collector.register.surroundings import POLLED, Parent, Rows
+from collector.register.surroundings import POLLED, Link, Parent, Rows
 from ticketing import topology
 
 OWN = "watchdesk"  # the origin, role and job of the device that stands for Watchdesk itself
@@ -134,6 +134,17 @@ class Register:
             if row is None or not rows.instance(row.parent_id):
                 return None
             return Parent(rows.instance(row.parent_id), row.port, row.how, row.evidence, row.since)
+
+    def links(self) -> dict[int, Link]:
+        """Return what each live device hangs on, where that is known and in the register, by the device's number."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(DeviceRow).where(DeviceRow.retired_at.is_(None))).all()
+            live = {row.id for row in rows}
+            return {
+                row.id: Link(row.parent_id, row.port, row.how, row.evidence, row.since)
+                for row in rows
+                if row.parent_id in live and row.parent_id is not None
+            }
 
     def set_parent(
         self, device: int, parent: int | None, *, port: str = "", how: How = "manual", evidence: str = "", now: float

@@ -29,6 +29,17 @@ class Parent:
     since: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The same, with the number of the parent."""
+
+    parent: int
+    port: str
+    how: str
+    evidence: str
+    since: float | None
+
+
 @dataclass(slots=True)
 class Rows:
     """All live devices and all sites, as one session has read them."""

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from ticketing.accounts import Accounts
 from ticketing.store import Store
-from ticketing.web import api, devices, incident, mailbox, queue, quiet, rules, session
+from ticketing.web import api, devices, incident, mailbox, network, queue, quiet, rules, session
 from ticketing.web.desk import Desk, Handler, page
 from ticketing.web.errors import Missing
 from ticketing.web.events import events
@@ -32,6 +32,11 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/api/incidents", api.incidents),
     ("GET", "/api/incidents/{incident}", api.incident),
     ("GET", "/incidents.csv", rules.export),
+    ("GET", "/map", network.show),
+    ("POST", "/map/{device}", network.hang),
+    ("GET", "/api/map", network.export),
+    ("GET", "/unlisted", network.strangers),
+    ("POST", "/unlisted/{stranger}/{decision}", network.decide),
     ("GET", "/rules", rules.figures),
     ("GET", "/outbox", mailbox.show),
     ("POST", "/outbox/{delivery}/{what}", mailbox.act),

@@ -92,7 +92,8 @@ def _visit_or_stranger(desk: Desk, request: Request) -> Visit:
 def _way_back(request: Request) -> str:
     """Return the query that leads back after signing in: to the page, or from a form to the page that it was on."""
     way = back(request)
-    return "" if way == "/" or not way.startswith(("/incidents/", "/devices", "/?")) else "?" + urlencode({"next": way})
+    known = way.startswith(("/incidents/", "/devices", "/map", "/unlisted", "/?"))
+    return "?" + urlencode({"next": way}) if known else ""
 
 
 def secured(response: Response) -> Response:

@@ -88,6 +88,36 @@ class PartView:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkView:
+    """What a device hangs on, how that is known, and since when."""
+
+    parent: int  # the id of a device
+    port: str = ""  # of the parent
+    how: str = ""  # manual|lldp|cdp|mac|arp|route|agent
+    evidence: str = ""
+    since: float | None = None  # Unix seconds
+    address: str = ""  # of the device itself
+
+
+@dataclass(frozen=True, slots=True)
+class StrangerView:
+    """A machine on a customer's network that is not in the register; names and places are data."""
+
+    id: int
+    customer: str
+    site: str
+    address: str
+    mac: str
+    maker: str
+    where: str  # the device and port that saw it
+    names: Sequence[str]
+    ports: Sequence[int]  # TCP, open
+    state: str  # new|denied|ignored|approved
+    first_seen: float  # Unix seconds
+    last_seen: float
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """How the part of the fleet that a viewer may see is doing, and whether the collector itself is well."""
 
@@ -123,6 +153,26 @@ class Sources(Protocol):
 
     def inventory(self, scope: Scope, device_id: int) -> Sequence[PartView]:
         """Return what a device of the scope consists of; nothing if it never told."""
+
+    def links(self, scope: Scope) -> Mapping[int, LinkView]:
+        """Return what each device of the scope hangs on, where that is known; parents are of the scope, too."""
+
+    def hang(self, scope: Scope, device_id: int, parent_id: int | None, port: str) -> None:
+        """Note what a person says a device hangs on (None: on nothing).
+
+        Raises:
+            Refused: it cannot be, or is not of this scope.
+        """
+
+    def strangers(self, scope: Scope) -> Sequence[StrangerView]:
+        """Return the machines of the scope's sites that are not in the register, by site and address."""
+
+    def decide(self, scope: Scope, stranger_id: int, decision: str, name: str = "", klass: str = "") -> None:
+        """Deny or ignore a machine, let it be new again, or approve it: it goes into the register under that name.
+
+        Raises:
+            Refused: it cannot be, or is not of this scope.
+        """
 
     def graph(self, scope: Scope, incident: Incident) -> Graph | None:
         """Return the incident's value around its fault, at most 2,000 points; None if there is nothing to draw."""

@@ -15,6 +15,8 @@ from collector.snmp import oid
 from tests.collector.snmp.agent import device, value
 from tests.collector.snmp.helpers import run
 from tests.collector.snmp.test_service import current, until
+from ticketing.errors import Refused
+from ticketing.scope import EVERYTHING, Scope
 
 MOVED = 'watchdesk_events_total{type="hotplug",source="map",level="info"'
 STRANGER = 'watchdesk_events_total{type="security",source="map",level="warning"'
@@ -167,6 +169,18 @@ def test_the_register_learns_it(tmp_path: Path, moved: bool) -> None:
                 assert found is not None
                 parent = made.register.parent(found.id)
                 assert parent is not None
+                sources = made.web.sources
+                link = sources.links(EVERYTHING)[found.id]
+                assert (link.port, link.how, link.address) == (parent.port, "mac", "127.0.0.9")
+                assert sources.links(Scope("other")) == {}
+                with pytest.raises(Refused, match="no such device"):
+                    sources.hang(Scope("other"), found.id, None, "")
+                with pytest.raises(Refused, match="no such machine"):
+                    sources.decide(Scope("other"), one_only.id, "denied")
+                with pytest.raises(Refused, match="no class"):
+                    sources.decide(EVERYTHING, one_only.id, "approved", "till", "toaster")
+                sources.decide(EVERYTHING, one_only.id, "approved", "Till 7", "desktop")
+                assert made.register.device_by_instance("till-7.hq.acme") is not None
                 where_to = "Gi0/1" if moved else "Gi0/2"
                 assert (parent.parent, parent.port, parent.how) == ("access-1.hq.acme", where_to, "mac")
                 await until(lambda: current(made, "fs01.hq.acme").get(MOVED) == (1 if moved else None))

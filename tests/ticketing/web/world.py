@@ -18,12 +18,23 @@ import uvicorn
 from ticketing.accounts import Accounts
 from ticketing.alert import Alert, fingerprint
 from ticketing.database import connect
+from ticketing.errors import Refused
 from ticketing.incident import Incident
 from ticketing.models import Base
 from ticketing.store import Scope, Store
 from ticketing.web.app import create_app
 from ticketing.web.live import Live
-from ticketing.web.sources import DeviceView, EventsSought, EventView, Graph, PartView, Reading, Summary
+from ticketing.web.sources import (
+    DeviceView,
+    EventsSought,
+    EventView,
+    Graph,
+    LinkView,
+    PartView,
+    Reading,
+    StrangerView,
+    Summary,
+)
 
 PASSWORD = "correct horse battery staple"
 # Nora works for the provider; Charlie is a stranger, whose customer has nothing here.
@@ -49,6 +60,9 @@ class Fleet:
         ]
         self.drawn: Graph | None = None
         self.happened: list[EventView] = []
+        self.linked: dict[int, LinkView] = {}
+        self.unknown: list[StrangerView] = []
+        self.decided: list[tuple[int, str, str, str]] = []
 
     def devices(self, scope: Scope) -> Sequence[DeviceView]:
         return [one for one in self.known if scope.customer in {None, one.customer}]
@@ -70,6 +84,25 @@ class Fleet:
 
     def inventory(self, scope: Scope, device_id: int) -> Sequence[PartView]:
         return [PartView("disks", ["name: sda"])] if self.device(scope, device_id) else []
+
+    def links(self, scope: Scope) -> Mapping[int, LinkView]:
+        mine = {one.id for one in self.devices(scope)}
+        return {number: link for number, link in self.linked.items() if number in mine and link.parent in mine}
+
+    def hang(self, scope: Scope, device_id: int, parent_id: int | None, port: str) -> None:
+        if parent_id == device_id:
+            raise Refused("parents cannot go in a circle")
+        self.linked.pop(device_id, None)
+        if parent_id is not None:
+            self.linked[device_id] = LinkView(parent_id, port, "manual")
+
+    def strangers(self, scope: Scope) -> Sequence[StrangerView]:
+        return [one for one in self.unknown if scope.customer in {None, one.customer}]
+
+    def decide(self, scope: Scope, stranger_id: int, decision: str, name: str = "", klass: str = "") -> None:
+        if not self.unknown or decision not in ("approved", "denied", "ignored", "new") or name == "taken":
+            raise Refused(f"{name} is there already")
+        self.decided.append((stranger_id, decision, name, klass))
 
     def graph(self, scope: Scope, incident: Incident) -> Graph | None:
         return self.drawn
@@ -102,6 +135,7 @@ class World:
         name = more.pop("name", "DiskFull")
         mountpoint = more.pop("mountpoint", "/var")
         labels = {"alertname": name, "customer": customer, "site": site, "mountpoint": mountpoint, "class": "server"}
+        labels |= {"ifName": more.pop("ifName")} if "ifName" in more else {}
         annotations = {
             "summary": f"{device}.{site}.{customer}: {mountpoint} is 96% full",
             "summary_zh": f"{device}.{site}.{customer}：{mountpoint} 已使用 96%",
