@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,8 +16,9 @@ from ticketing.web.treeplan import HEIGHT, ROW, WIDTH, draw
 
 
 @pytest.fixture
-def linked(world: World) -> World:
+def linked(world: World) -> Iterator[World]:
     fleet = world.fleet
+    before = list(fleet.known)
     fleet.known = [one for one in fleet.known if one.id < 5]
     fleet.known.append(DeviceView(5, "acme", "suzhou", "acme-sw1", "network", alive=True))
     fleet.linked = {
@@ -30,7 +32,8 @@ def linked(world: World) -> World:
         )
     ]
     fleet.decided = []
-    return world
+    yield world
+    fleet.known, fleet.linked, fleet.unknown = before, {}, []
 
 
 def test_everybody_sees_their_own_map(linked: World) -> None:
