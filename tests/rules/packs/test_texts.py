@@ -22,7 +22,10 @@ from tests.rules.packs.shipped import (
     rules,
     selectors,
 )
+from ticketing.diagnosis.catalogue import load
+from ticketing.diagnosis.wishes import wishes
 
+CATALOGUE = load()
 TEXTS = ("summary", "impact", "first_steps", "closes")
 OPTIONAL = {"depends_on", "scope", "threshold", "threshold_name", "value_unit"}
 UNITS = {"percent", "seconds", "hours", "days", "celsius", "ratio", "count", "per_second", "bits_per_second"}
@@ -54,12 +57,24 @@ def test_small_fields(rule: Rule) -> None:
     assert set(rule.labels) == {"severity"}
     assert rule.severity in ("critical", "warning", "info")
     assert re.fullmatch(r"[A-Z][A-Za-z]+", rule.alert)
-    assert re.fullmatch(r"[a-z]+\.[a-z_]+", rule.annotations["diagnosis"])
     assert rule.annotations.get("value_unit", "count") in UNITS
     assert rule.annotations.get("scope", "device") in ("device", "site")
     float(rule.annotations.get("threshold", "0"))
     known = {other.alert for other in alerts()}
     assert set(rule.annotations.get("depends_on", rule.alert).split(", ")) <= known
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=name)
+def test_the_diagnoses_that_it_names_can_be_asked(rule: Rule) -> None:
+    """Every name is in the catalogue, with arguments that it takes, filled in from labels."""
+    labels = {"mountpoint": "/var", "device": "sda", "ifName": "Gi0/1", "name": "cron.service", "source": "443/tcp"}
+    found = wishes(rule.annotations["diagnosis"])
+    assert found
+    for wish in found:
+        arguments = wish.filled({**labels, "master": "bond0"})
+        assert arguments is not None, f"{wish} names a label that no rule has"
+        entry = CATALOGUE.find(wish.name)
+        assert entry.privacy_of(entry.check(arguments)) != "content", "nobody could be asked each time"
 
 
 def test_one_severity_of_a_name_in_a_pack_is_one_rule() -> None:
@@ -119,7 +134,8 @@ def test_the_documentation_lists_each_alert_and_diagnosis() -> None:
         rows = [row for row in text.splitlines() if re.match(rf"\| [\d, –]+ \| {rule.alert} \|", row)]
         assert rows, name(rule)
         assert any(rule.severity in row for row in rows), name(rule)
-        assert f"| `{rule.annotations['diagnosis']}` |" in text
+        for wish in wishes(rule.annotations["diagnosis"]):
+            assert f"| `{wish.name}` |" in text
         assert rule.annotations.get("threshold_name", "") in text
 
 
