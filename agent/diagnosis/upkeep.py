@@ -106,7 +106,9 @@ def _restart_is_due(look: Look) -> bool:
 
 
 def _packages(look: Look) -> list[dict[str, object]]:
-    words = ["apt-get", "--simulate", "--quiet", "-o", "Debug::NoLocking=true", "dist-upgrade"]
+    # Nothing may be written here, not even apt's own cache of what it has read.
+    unwritten = ["-o", "Debug::NoLocking=true", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]
+    words = ["apt-get", "--simulate", "--quiet", *unwritten, "dist-upgrade"]
     told = look.command(words, timeout=60.0)
     if told.code != NOT_FOUND:
         return of_apt(told.text)

@@ -45,10 +45,11 @@ class Node:
             node.ip(f"address add {where} dev {device}")
             node.ip(f"link set {device} mtu 1500 up")
 
-    def diagnose(self, name: str, *words: str) -> dict[str, Any]:
-        """Run a diagnosis of a real agent there; return its result."""
+    def diagnose(self, name: str, *words: str, rights: bool = True) -> dict[str, Any]:
+        """Run a diagnosis of a real agent there, with root's rights or with none; return its result."""
+        drop = () if rights else ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
         done = subprocess.run(
-            self.words(sys.executable, "-m", "agent", "diagnose", name, *words),
+            self.words(*drop, sys.executable, "-m", "agent", "diagnose", name, *words),
             cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -51,6 +51,32 @@ def test_a_path_that_is_forbidden_names_who_forbids(line: list[Node]) -> None:
     assert ping["finding"] == "10.8.0.1 cannot be reached: 10.1.0.2 says prohibited by administrator"
 
 
+def test_a_path_is_followed_without_any_rights(line: list[Node]) -> None:
+    found = line[0].diagnose("net.traceroute", "host=10.9.1.1", rights=False)
+    assert found["finding"] == "the route to 10.9.1.1 loops between 10.1.0.2 ↔ 10.2.0.2"
+    assert found["data"]["kind"] == "udp"
+
+
+def test_paths_of_ipv6() -> None:
+    with network(3) as (here, a, b):
+        here.joins("eth0", "fd01::1/64 nodad", a, "in", "fd01::2/64 nodad")
+        a.joins("out", "fd02::1/64 nodad", b, "in", "fd02::2/64 nodad")
+        for router in (a, b):
+            router.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.icmp.ratelimit=0")
+            router.ip(f"route add fd09::/64 via {'fd02::2' if router is a else 'fd02::1'}")
+        here.ip("route add default via fd01::2")
+        b.ip("route add fd01::/64 via fd02::1")
+        found = here.diagnose("net.traceroute", "host=fd09::1")
+        assert found["finding"].startswith("the route to fd09::1 loops between ")
+        assert set(found["finding_values"]["routers"].split(" ↔ ")) <= {"fd01::2", "fd02::1", "fd02::2"}
+        assert here.diagnose("net.ping", "count=1")["finding"].startswith("fd01::2 answers each of 1 echoes")
+        a.ip("link set out mtu 1300")
+        b.ip("link set in mtu 1300")
+        assert here.diagnose("net.mtu", "host=fd02::2")["finding"] == (
+            "The path to fd02::2 takes packets of 1300 bytes at most, the interface 1500: fd01::2 says so"
+        )
+
+
 def test_who_answers_and_who_does_not(line: list[Node]) -> None:
     here = line[0]
     assert here.diagnose("net.ping", "count=2")["finding"].startswith("10.1.0.2 answers each of 2 echoes")
