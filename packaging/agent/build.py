@@ -125,7 +125,8 @@ Section: admin
 Priority: optional
 Description: {SUMMARY}
  Reads the metrics that node_exporter reads, under the same names, and reports them to
- a Watchdesk collector. It takes no commands, no code and no address from there.
+ a Watchdesk collector. It takes no code and no address from there, and examines what
+ the policy of this machine allows.
 """
     scripts = {
         "control": File(control.encode()),
@@ -171,7 +172,8 @@ AutoReqProv: no
 %global __os_install_post %{{nil}}
 %description
 Reads the metrics that node_exporter reads, under the same names, and reports them to
-a Watchdesk collector. It takes no commands, no code and no address from there.
+a Watchdesk collector. It takes no code and no address from there, and examines what
+the policy of this machine allows.
 %post
 {INSTALLED}
 %preun
