@@ -29,6 +29,7 @@ from rules.labels import NAME
 from rules.promql import Vector
 from rules.query_range import query_range
 from rules.windows import STALE
+from ticketing.diagnosis.asked import Subject
 from ticketing.errors import Refused
 from ticketing.incident import Incident
 from ticketing.priority import severity
@@ -102,6 +103,11 @@ class FleetSources:
             return None
         with self._pipeline.lock:
             return self._view(max(named, key=lambda device: device.id))
+
+    def subject(self, scope: Scope, device_id: int) -> Subject | None:
+        """Return how a device of the scope can be asked for a diagnosis."""
+        found = next((device for device in self._in_scope(scope) if device.id == device_id), None)
+        return None if found is None else self._collector.diagnosis.subject_of(found)
 
     def health(self, scope: Scope, device_ids: Sequence[int]) -> Mapping[int, Sequence[Reading]]:
         """Return the readings of some devices of the scope."""

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from ticketing.diagnosis.asked import Diagnosis
+from ticketing.diagnosis.asked import State as Finished
+from ticketing.diagnosis.asked import to_json as diagnosis_to_json
 from ticketing.incident import Incident, TimelineEntry, rfc3339
 from ticketing.scope import Scope
 from ticketing.store import Store
@@ -62,6 +65,13 @@ class Evidence:
     neighbours: Sequence[Incident] = ()  # unresolved, same rule, same customer, another device
     earlier: Sequence[Earlier] = ()
     attached: Sequence[str] = ()  # what hangs on the port that it is about: "pc12 (10.0.0.12)"
+    diagnoses: Sequence[Diagnosis] = ()  # the oldest first
+
+    @property
+    def findings(self) -> Sequence[Diagnosis]:
+        """Return the newest finding of each diagnosis, in the order in which they were asked for first."""
+        found = {one.what: one for one in self.diagnoses if one.state is Finished.DONE and one.finding}
+        return list(found.values())
 
     @property
     def spark(self) -> str:
@@ -85,6 +95,7 @@ def weigh(store: Store, sources: Sources, scope: Scope, incident: Incident, grap
         neighbours=store.neighbours(scope, incident, MOST),
         attached=_attached(sources, scope, incident),
         earlier=[_earlier(store, scope, one) for one in store.earlier(scope, incident.id, MOST)],
+        diagnoses=store.diagnoses.of_incident(scope, incident.id),
     )
     return found if graph is None else _with_graph(found, graph, incident)
 
@@ -222,6 +233,7 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
         "neighbours": [
             {"id": one.id, "number": one.number, "device": one.device, "site": one.site} for one in evidence.neighbours
         ],
+        "diagnoses": [diagnosis_to_json(one) for one in evidence.diagnoses],
         "earlier": [
             {
                 "id": one.id,

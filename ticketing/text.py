@@ -17,6 +17,8 @@ from babel import Locale
 from markupsafe import Markup
 
 from ticketing import clean, words
+from ticketing.diagnosis.asked import Diagnosis
+from ticketing.diagnosis.telling import finding_of, outcome, raw_lines, sentence
 from ticketing.evidence import Earlier, Evidence, Happening, threshold_of, unit_of
 from ticketing.i18n import translation
 from ticketing.incident import MACHINE, Incident, TimelineEntry
@@ -36,6 +38,8 @@ _ROW: Final = Markup(
     '<tr><th scope="row" style="text-align:left;vertical-align:top;padding:.2em 1em .2em 0;color:#5b6470;'
     'font-weight:600;white-space:nowrap">{name}</th><td style="padding:.2em 0;white-space:pre-wrap">{text}</td></tr>\n'
 )
+_FOLDED: Final = Markup('<details><summary>{name}</summary><pre style="white-space:pre-wrap">{text}</pre></details>\n')
+MOST_TRIED: Final = 6
 _COLOURS: Final = {"critical": "#c4281c", "error": "#c4281c", "warning": "#b86e00", "info": "#2a6fb0"}
 
 
@@ -66,7 +70,7 @@ class Ticket:
     def text(self) -> str:
         """Return the whole ticket."""
         rows = (f"{name.upper():<{_WIDTH}}{text}" for name, text in self.rows())
-        return "\n".join([self.subject, *rows, *([self.url] if self.url else [])]) + "\n"
+        return "\n".join([self.subject, *rows, *([self.url] if self.url else []), *self._raw()]) + "\n"
 
     def message(self, entries: Sequence[TimelineEntry]) -> str:
         """Return what is told of these entries: of the opening the whole ticket, of what follows the change alone."""
@@ -77,13 +81,13 @@ class Ticket:
 
     def html(self) -> str:
         """Return the whole ticket as an HTML page."""
-        return self._page(self._table())
+        return self._page(self._table() + self._folded())
 
     def message_html(self, entries: Sequence[TimelineEntry]) -> str:
         """Return what `message` tells, as an HTML page."""
         changes = [Markup("<p>{}</p>\n").format(self.change(one)) for one in entries if one.action != "open"]
         if _opens(entries):
-            return self._page(Markup("").join([self._table(), *changes]))
+            return self._page(Markup("").join([self._table(), *changes, self._folded()]))
         return self._page(Markup("").join([*changes, Markup("<p>{}</p>\n").format(self._standing())]))
 
     def change(self, entry: TimelineEntry) -> str:
@@ -97,7 +101,9 @@ class Ticket:
         if entry.action in _ENDS:
             _ = translation(self.language).gettext
             parts.append(_("after %(time)s") % {"time": self._duration(entry.at - self.incident.active_at)})
-        written = clean.line(str(entry.data.get("text", "")), clean.MAX_ANNOTATION)
+        facts = entry.data.get("diagnosis")
+        said = sentence(facts, self.language) if facts else str(entry.data.get("text", ""))
+        written = clean.line(said, clean.MAX_ANNOTATION)
         return "; ".join([*parts, *([written] if written else [])])
 
     def rows(self) -> Iterator[tuple[str, str]]:
@@ -110,6 +116,7 @@ class Ticket:
     def _rows(self) -> Iterator[tuple[str, str]]:
         _ = translation(self.language).gettext
         incident, found = self.incident, self.evidence
+        yield _("Found"), "; ".join(f"{finding_of(one, self.language)} ({one.what})" for one in found.findings)
         yield _("Impact"), note(incident, "impact", self.language)
         yield _("Device"), " · ".join(part for part in (incident.device, incident.klass, incident.site) if part)
         yield _("What"), self._what()
@@ -118,6 +125,7 @@ class Ticket:
         yield _("Changed"), "; ".join(self._happened(one) for one in found.changes)
         yield _("Events"), "; ".join(self._happened(one) for one in found.events)
         yield _("Related"), self._related()
+        yield _("Tried"), "; ".join(self._tried(one) for one in found.diagnoses[-MOST_TRIED:])
         yield _("Owner"), incident.owner or ""
         yield _("Next"), note(incident, "first_steps", self.language) or note(incident, "next", self.language)
         yield _("Closes"), self._closes()
@@ -183,6 +191,24 @@ class Ticket:
 
     def _happened(self, one: Happening) -> str:
         return f"{self._clock(one.at)} {one.kind}: {clean.line(one.text, 160)}"
+
+    def _tried(self, one: Diagnosis) -> str:
+        """Return how a diagnosis went: `disk.top_dirs path=/var 12:33 done (audit 9f3c1a2b)`."""
+        how = outcome(one.state.value, one.reason, self.language)
+        return f"{one.what} {self._clock(one.asked_at)} {how}" + (f" (audit {one.audit[:8]})" if one.audit else "")
+
+    def _raw(self) -> Iterator[str]:
+        """Yield what the findings rest on, under everything else."""
+        for one in self.evidence.findings:
+            lines = raw_lines(one)
+            if lines:
+                yield ""
+                yield f"-- {clean.line(one.what)}"
+                yield from (f"   {line}" for line in lines)
+
+    def _folded(self) -> Markup:
+        found = [(one, raw_lines(one)) for one in self.evidence.findings]
+        return Markup("").join(_FOLDED.format(name=one.what, text="\n".join(lines)) for one, lines in found if lines)
 
     def _closes(self) -> str:
         if not self.incident.unresolved:

@@ -48,6 +48,7 @@ def _actions(_: Callable[[str], str]) -> dict[str, str]:
         "assign": _("gave it to somebody"),
         "start": _("started to work on it"),
         "comment": _("wrote"),
+        "diagnose": _("examined"),
         "pend": _("is waiting"),
     }
 

@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "inventory": "events",
     "status": "health",
     "doctor": "health",
+    "diagnose": "diagnose",
+    "audit": "audit",
     "replay": "replay",
     "devices": "devices",
     "discover": "discover",

@@ -6,6 +6,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -23,13 +24,22 @@ def ask(data: Path, path: str, **query: str) -> dict[str, Any]:
     Raises:
         NotRunningError: none runs on this folder, or it does not answer, or refuses with a sentence.
     """
+    return _call(data, f"{path}?{urlencode(query)}", None)
+
+
+def tell(data: Path, path: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the collector something, and return what it answers. Raises NotRunningError."""
+    return _call(data, path, json.dumps(content).encode())
+
+
+def _call(data: Path, path: str, body: bytes | None) -> dict[str, Any]:
     runtime = Runtime.read(data)
     if runtime is None:
         raise NotRunningError(f"No collector runs on {data}; start it with `watchdesk up` or `watchdesk serve`.")
     try:
         token = (data / TOKEN_FILE).read_text(encoding="utf-8").strip()
         request = urllib.request.Request(  # noqa: S310 - the URL is in a file of ours
-            f"{_local(runtime.web)}{path}?{urlencode(query)}", headers={"Authorization": f"Bearer {token}"}
+            f"{_local(runtime.web)}{path}", body, {"Authorization": f"Bearer {token}"}
         )
         with urllib.request.urlopen(request, timeout=_SECONDS, context=_tls(data)) as response:  # noqa: S310
             answer: dict[str, Any] = json.load(response)

@@ -149,11 +149,16 @@ class Desk:
         assert not check or done.returncode == 0, done.stderr
         return done
 
-    def incidents(self, **wanted: object) -> list[dict[str, Any]]:
-        """Return the incidents that have these members, the newest first; read as the command reads them."""
+    @property
+    def store(self) -> Store:
+        """The incidents, read as the command reads them."""
         if self._store is None:
             self._store = Store(connect(f"sqlite:///{self.data / 'watchdesk.db'}"))
-        page = self._store.incidents(EVERYTHING, Filter(states=frozenset(State)), order=Order.NEWEST, limit=200)
+        return self._store
+
+    def incidents(self, **wanted: object) -> list[dict[str, Any]]:
+        """Return the incidents that have these members, the newest first."""
+        page = self.store.incidents(EVERYTHING, Filter(states=frozenset(State)), order=Order.NEWEST, limit=200)
         found = [to_json(incident) for incident in page.incidents]
         return [one for one in found if all(one[name] == value for name, value in wanted.items())]
 

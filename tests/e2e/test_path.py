@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.e2e.desk import Desk, eventually
+from ticketing.scope import EVERYTHING
 
 
 def seen(desk: Desk, name: str) -> bool:
@@ -23,22 +24,41 @@ def full(disk: Path) -> str:
     return f"acme/hq/pc1/DiskFull/{disk}"
 
 
-def test_a_disk_that_is_really_full_becomes_one_ticket_that_closes_by_itself(desk: Desk, small_disk: Path) -> None:
+def found(desk: Desk, incident: int, count: int) -> list[str]:
+    """Return what diagnoses told an incident's timeline, as soon as there are so many of them."""
+
+    def told() -> list[str] | None:
+        entries = desk.store.timeline(EVERYTHING, incident) or []
+        texts = [str(entry.data["text"]) for entry in entries if entry.action == "diagnose"]
+        return texts if len(texts) >= count else None
+
+    return eventually(told, seconds=60, otherwise=lambda: str(desk.store.timeline(EVERYTHING, incident)))
+
+
+def test_a_disk_that_is_really_full_becomes_one_ticket_that_names_the_folder_and_closes_by_itself(
+    desk: Desk, small_disk: Path
+) -> None:
     desk.serve()
     agent = desk.agent()
     agent.start()
     eventually(lambda: f'mountpoint="{small_disk}"' in desk.scrape("/metrics/fleet"))
     assert desk.incidents(key=full(small_disk)) == []
-    ballast = small_disk / "ballast"
+    folder = small_disk / "app" / "logs"
+    folder.mkdir(parents=True)
+    ballast = folder / "ballast"
     ballast.write_bytes(bytes(31 << 20))
     opened = desk.wait_incident(key=full(small_disk), state="open")
     assert opened["labels"]["mountpoint"] == str(small_disk)
+    assert any(str(folder) in text for text in found(desk, opened["id"], 2))
     assert (opened["customer"], opened["site"], opened["severity"]) == ("acme", "hq", "critical")
     ballast.unlink()
     closed = desk.wait_incident(id=opened["id"], state="resolved")
     assert closed["recovered_at"] >= closed["opened_at"]
     assert closed["resolved_at"] >= closed["recovered_at"]
     assert len(desk.incidents(key=full(small_disk))) == 1
+    compared = [text for text in found(desk, opened["id"], 3) if text.startswith("Before: ")]
+    assert str(folder) in compared[0]
+    assert desk.command("audit", "verify").stdout == "The audit is whole.\n"
 
 
 def test_an_agent_that_says_goodbye_raises_nothing_and_one_that_is_cut_off_does(desk: Desk) -> None:

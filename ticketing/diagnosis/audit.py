@@ -97,6 +97,11 @@ def entries(connection: Connection, customer: str | None, before: int | None, li
     ]
 
 
+def newest(connection: Connection) -> int:
+    """Return the id of the newest entry, 0 if there is none."""
+    return connection.scalar(select(_AUDIT.c.id).order_by(_AUDIT.c.id.desc()).limit(1)) or 0
+
+
 def changes(connection: Connection, since: int) -> tuple[int, dict[str, set[int]]]:
     """Return the newest entry's id, and the incidents by customer of what came after `since`; 0: of none."""
     query = select(_AUDIT.c.id, _AUDIT.c.customer, _AUDIT.c.incident).where(_AUDIT.c.id > since).order_by(_AUDIT.c.id)

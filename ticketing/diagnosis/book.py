@@ -346,6 +346,10 @@ class Diagnoses:
         """
         return self._read(lambda connection: audit.changes(connection, since))
 
+    def newest_change(self) -> int:
+        """Return the newest entry of the audit, where `changes` begins."""
+        return self._read(audit.newest)
+
     def _visible(self, scope: Scope, where: ColumnElement[bool], *, data: bool, limit: int) -> list[Diagnosis]:
         query: Any = (
             select(*(_TABLE.columns if data else _LISTED)).where(where).order_by(_TABLE.c.id.desc()).limit(limit)

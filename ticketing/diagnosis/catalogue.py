@@ -61,7 +61,7 @@ class Argument(msgspec.Struct, frozen=True):
             raise Refused(f"{name} is a number, not {value!r}") from None
         low, high = self.min, self.max
         if not math.isfinite(number) or (low is not None and number < low) or (high is not None and number > high):
-            raise Refused(f"{name} is between {low} and {high}")
+            raise Refused(f"{name} is between {_shown(low)} and {_shown(high)}")
         return number
 
 
@@ -135,3 +135,7 @@ def _bool(name: str, value: Any) -> bool:
     if text not in _YES | _NO:
         raise Refused(f"{name} is yes or no")
     return text in _YES
+
+
+def _shown(limit: float | None) -> str:
+    return "any" if limit is None else f"{limit:.15g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from ticketing.diagnosis.compare import Change, compare
 from ticketing.i18n import translation
 
 _MAX_PLACES: Final = 32
+_MAX_LINES: Final = 80
 
 
 def told(one: Diagnosis, before: Diagnosis | None) -> dict[str, Any]:
@@ -67,6 +69,21 @@ def finding(facts: Mapping[str, Any], language: str) -> str:
         return clean.paragraph(template % dict(list(values.items())[:_MAX_PLACES]), 1_000)
     except (KeyError, TypeError, ValueError):
         return said
+
+
+def finding_of(one: Diagnosis, language: str) -> str:
+    """Return a diagnosis' finding in a language, as one line."""
+    facts = {"finding": one.finding, "finding_id": one.finding_id, "finding_values": one.finding_values}
+    return clean.line(finding(facts, language), 1_000)
+
+
+def raw_lines(one: Diagnosis) -> list[str]:
+    """Return what a finding rests on as lines, the first of them; none if there is nothing."""
+    if not one.data:
+        return []
+    shown = json.dumps(msgspec.json.decode(one.data), indent=1, ensure_ascii=False).splitlines()
+    lines = [clean.line(" " * (len(line) - len(line.lstrip())) + line.lstrip(), 200) for line in shown[:_MAX_LINES]]
+    return [*lines, "…"] if len(shown) > _MAX_LINES else lines
 
 
 def outcome(state: str, reason: str, language: str) -> str:

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from ticketing.accounts import Accounts
 from ticketing.store import Store
-from ticketing.web import api, devices, incident, mailbox, network, queue, quiet, rules, session
+from ticketing.web import api, devices, diagnoses, incident, mailbox, network, queue, quiet, rules, session
 from ticketing.web.desk import Desk, Handler, page
 from ticketing.web.errors import Missing
 from ticketing.web.events import events
@@ -25,10 +25,13 @@ from ticketing.web.visit import Visit
 _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", queue.queue),
     ("GET", "/incidents/{incident}", incident.show),
+    ("POST", "/incidents/{incident}/diagnose", diagnoses.of_incident),
     ("POST", "/incidents/{incident}/{deed}", incident.act),
     ("GET", "/devices", devices.devices),
     ("GET", "/devices/{device}", devices.device),
     ("GET", "/devices/{device}/events", devices.events),
+    ("POST", "/devices/{device}/diagnose", diagnoses.of_device),
+    ("GET", "/audit", diagnoses.audit),
     ("GET", "/api/incidents", api.incidents),
     ("GET", "/api/incidents/{incident}", api.incident),
     ("GET", "/incidents.csv", rules.export),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from ticketing.accounts import Accounts
+from ticketing.diagnosis.catalogue import Entry
 from ticketing.errors import Unavailable
 from ticketing.store import Store
 from ticketing.web.errors import LoginNeeded, WebError
@@ -30,6 +31,11 @@ class Desk:
     live: Live
     pages: Pages
     clock: Callable[[], float]
+
+    def catalogue(self, visit: Visit, device: int | None) -> Sequence[Entry]:
+        """Return the diagnoses that a viewer may ask a device for: none, unless they work for the provider."""
+        subject = self.sources.subject(visit.scope, device) if device is not None and visit.staff else None
+        return [one for one in self.store.diagnoses.catalogue.all() if subject is not None and one.fits(subject)]
 
 
 Handler = Callable[[Desk, Visit], Response]

@@ -93,6 +93,11 @@ def devices(desk: Desk, visit: Visit) -> Response:
 
 def device(desk: Desk, visit: Visit) -> Response:
     """Show one device with its open incidents and those before."""
+    return page(desk, visit)
+
+
+def page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "") -> Response:
+    """Return the page of the device that the address names, with what is wrong. Raises Missing."""
     context = frame(desk, visit)
     found = desk.sources.device(visit.scope, visit.number("device"))
     if found is None:
@@ -101,7 +106,11 @@ def device(desk: Desk, visit: Visit) -> Response:
     return desk.pages.page(
         visit,
         "device.html",
+        status,
         frame=context,
+        problem=problem,
+        diagnoses=desk.store.diagnoses.of_device(visit.scope, found.id),
+        catalogue=desk.catalogue(visit, found.id),
         device=found,
         readings=desk.sources.health(visit.scope, [found.id]).get(found.id, ()),
         faults=desk.store.incidents(visit.scope, here, limit=50).incidents,

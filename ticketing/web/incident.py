@@ -25,7 +25,7 @@ _STORY: Final = 200  # entries shown: the oldest and all the newest
 
 def show(desk: Desk, visit: Visit) -> Response:
     """Show the incident."""
-    return _page(desk, visit)
+    return page(desk, visit)
 
 
 def act(desk: Desk, visit: Visit) -> Response:
@@ -37,17 +37,18 @@ def act(desk: Desk, visit: Visit) -> Response:
             visit.scope, number, deed, actor=visit.viewer.name, now=visit.now, version=deeds.version(deed, visit)
         )
     except deeds.Incomplete as error:
-        return _page(desk, visit, 400, problem="incomplete", detail=str(error))
+        return page(desk, visit, 400, problem="incomplete", detail=str(error))
     except Conflict:
-        return _page(desk, visit, 409, problem="conflict")
+        return page(desk, visit, 409, problem="conflict")
     except Refused:
-        return _page(desk, visit, 409, problem="refused")
+        return page(desk, visit, 409, problem="refused")
     if done is None:
         raise Missing
     return RedirectResponse(f"/incidents/{number}#newest", 303)
 
 
-def _page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "", detail: str = "") -> Response:
+def page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "", detail: str = "") -> Response:
+    """Return the page of the incident that the address names, with what is wrong. Raises Missing."""
     number = visit.number("incident")
     context = frame(desk, visit)
     incident = desk.store.incident(visit.scope, number)
@@ -82,6 +83,7 @@ def _page(desk: Desk, visit: Visit, status: int = 200, *, problem: str = "", det
         parent=desk.store.incident(visit.scope, incident.parent) if incident.parent else None,
         members=[one for one in (desk.store.incident(visit.scope, m) for m in incident.members[:20]) if one],
         evidence=found,
+        catalogue=desk.catalogue(visit, device.id if device else None),
         deeds=deeds.possible(incident, visit),
         reasons=PendingReason,
         causes=Cause,

@@ -46,6 +46,11 @@ class Listener:
             self.changed.clear()
         self.wake.set()
 
+    def look(self, incidents: set[int]) -> None:
+        """Note that something about these incidents moves that is not in their timelines yet; 0: about a device."""
+        self.changed |= incidents
+        self.wake.set()
+
     def take(self) -> list[str]:
         """Return the messages that are due, and forget them."""
         messages = []
@@ -152,6 +157,7 @@ class Live:
     async def _watch(self) -> None:
         """Look for changes while there are listeners; a database that is away is asked again."""
         position: int | None = None
+        audited: int | None = None
         fleets: dict[Scope, object] = {}
         turn = 0
         while True:
@@ -162,6 +168,7 @@ class Live:
                 if newest > position:
                     await self._tell(position)
                     position = newest
+                audited = await self._look_at_diagnoses(audited)
                 if turn % _FLEET_EVERY == 0:
                     fleets = await self._look_at_fleets(fleets)
             except TicketingError:
@@ -175,6 +182,19 @@ class Live:
             newest, incidents, many = await run_in_threadpool(self._changes, scope, position)
             for listener in [one for one in self._listeners if one.scope == scope]:
                 listener.add(newest, incidents, many=many)
+
+    async def _look_at_diagnoses(self, since: int | None) -> int:
+        """Tell the listeners of diagnoses that got on; return the newest entry of the audit."""
+        if since is None:
+            return await run_in_threadpool(self._store.diagnoses.newest_change)
+        newest, changed = await run_in_threadpool(self._store.diagnoses.changes, since)
+        for listener in list(self._listeners):
+            customer = listener.scope.customer
+            mine = changed if customer is None else {customer: changed.get(customer, set())}
+            incidents = set().union(*mine.values()) if mine else set()
+            if incidents:
+                listener.look(incidents)
+        return newest
 
     async def _look_at_fleets(self, before: dict[Scope, object]) -> dict[Scope, object]:
         """Tell the listeners whose fleet has other numbers than before."""

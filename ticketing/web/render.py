@@ -16,6 +16,7 @@ from babel.dates import format_datetime
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
+from ticketing.diagnosis.telling import finding_of, outcome, raw_lines, sentence
 from ticketing.incident import rfc3339
 from ticketing.web import units, wording
 from ticketing.web.catalogue import translations
@@ -105,6 +106,10 @@ def _filters(locale: Locale) -> Mapping[str, Any]:
         "brief": wording.brief,
         "note": wording.note,
         "facts": wording.facts,
+        "finding": lambda one, language: finding_of(one, language),
+        "sentence": sentence,
+        "outcome": lambda one, language: outcome(one.state.value, one.reason, language),
+        "raw": lambda one: "\n".join(raw_lines(one)),
     }
 
 

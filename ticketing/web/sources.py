@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ticketing.diagnosis.asked import Subject
 from ticketing.incident import Incident
 from ticketing.store import Scope
 
@@ -144,6 +145,9 @@ class Sources(Protocol):
 
     def find(self, scope: Scope, customer: str, site: str, name: str) -> DeviceView | None:
         """Return the device that an incident names, None if the register does not know it in this scope."""
+
+    def subject(self, scope: Scope, device_id: int) -> Subject | None:
+        """Return how a device can be asked for a diagnosis, None if it does not exist in this scope."""
 
     def health(self, scope: Scope, device_ids: Sequence[int]) -> Mapping[int, Sequence[Reading]]:
         """Return the readings of the devices that one page shows (at most 200); ids outside the scope are left out."""

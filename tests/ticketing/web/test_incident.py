@@ -160,7 +160,7 @@ def test_only_what_the_state_has_room_for_is_offered(world: World) -> None:
     nora = world.person("nora")
     assert do(nora, incident, "resolve", cause="fixed") == 303
     offered = set(re.findall(rf'action="/incidents/{incident}/(\w+)"', nora.get(f"/incidents/{incident}").text))
-    assert offered == {"comment", "reopen"}
+    assert offered == {"comment", "reopen", "diagnose"}
 
 
 def test_the_graph_shows_the_value_the_threshold_and_the_moments(world: World) -> None:

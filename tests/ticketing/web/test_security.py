@@ -34,7 +34,7 @@ def filled(path: str, *, incident: int, device: int, deed: str = "comment", name
 
 
 def test_the_test_knows_the_routes(world: World) -> None:
-    assert len(every_route(world)) == 27
+    assert len(every_route(world)) == 30
     assert set(every_route(world)) >= PUBLIC
 
 

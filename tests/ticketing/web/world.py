@@ -18,6 +18,7 @@ import uvicorn
 from ticketing.accounts import Accounts
 from ticketing.alert import Alert, fingerprint
 from ticketing.database import connect
+from ticketing.diagnosis.asked import Subject
 from ticketing.errors import Refused
 from ticketing.incident import Incident
 from ticketing.models import Base
@@ -73,6 +74,13 @@ class Fleet:
     def find(self, scope: Scope, customer: str, site: str, name: str) -> DeviceView | None:
         place = (customer, site, name)
         return next((one for one in self.devices(scope) if (one.customer, one.site, one.name) == place), None)
+
+    def subject(self, scope: Scope, device_id: int) -> Subject | None:
+        found = self.device(scope, device_id)
+        if found is None:
+            return None
+        instance = f"{found.name}.{found.site}.{found.customer}"
+        return Subject(found.id, instance, found.customer, found.os, found.klass != "network", found.klass == "network")
 
     def health(self, scope: Scope, device_ids: Sequence[int]) -> Mapping[int, Sequence[Reading]]:
         readings = [Reading("CPU", 12.0, "%", 0.12, "ok"), Reading("/var", 91.0, "%", 0.91, "critical")]
