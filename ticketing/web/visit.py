@@ -179,5 +179,6 @@ def local_path(text: str) -> str:
 
 def back(request: Request) -> str:
     """Return the address of the page that a request belongs to: after a form, that of its incident."""
-    path = re.sub(r"^(/incidents/\d+|/quiet|/outbox|/map|/unlisted|/devices/\d+(?=/diagnose))/.*", r"\1", request.url.path)
+    pages = r"/incidents/\d+|/quiet|/outbox|/map|/unlisted|/devices/\d+(?=/diagnose)"
+    path = re.sub(rf"^({pages})/.*", r"\1", request.url.path)
     return f"{path}?{request.url.query}" if request.url.query and request.method == "GET" else path
