@@ -14,6 +14,7 @@ from ticketing.web.catalogue import translations
 
 ROOT = Path(ticketing.__file__).parent
 MAPPING = [("**.py", "python"), ("web/templates/**.html", "jinja2")]
+MAPPING.append(("**/diagnosis/*.json", "ticketing.diagnosis.texts:extract"))  # what agents say
 OPTIONS = {"web/templates/**.html": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
 HAN = re.compile(r"[\u4e00-\u9fff]")
 # The same in both languages.
