@@ -99,6 +99,7 @@ class Diagnosis:
     bytes: int
     systems: tuple[str, ...]
     raised: Mapping[str, Privacy]
+    scratch: int = 0
 
     def privacy_of(self, asked: object) -> Privacy:
         """Return the class that these very arguments need: some ask for more than the function by itself."""
@@ -137,18 +138,31 @@ def diagnosis(
     bytes: int = 64 << 10,  # noqa: A002
     systems: tuple[str, ...] = SYSTEMS,
     raised: Mapping[str, Privacy] | None = None,
+    scratch: int = 0,
 ) -> Callable[[Function], Function]:
     """Register a function.
 
     `output` is the shape of its data, see agent/diagnosis/output.py. `findings` are the sentences that it may give,
-    with %(name)s places. `raised` names arguments that, when they are set, need a higher privacy class.
+    with %(name)s places. `scratch` is how long a file may become that a program which it starts writes: nothing, unless
+    that program cannot do without a temporary one. `raised` names arguments that, when they are set, need a higher privacy class.
     """
 
     def register(function: Function) -> Function:
         if name in _KNOWN or seconds > MAX_SECONDS or bytes > MAX_BYTES or not findings:
             raise ValueError(f"the diagnosis {name} is there already, or its caps are too high, or it has no findings")
         _KNOWN[name] = Diagnosis(
-            name, function, arguments, output, findings, privacy, cost, float(seconds), bytes, systems, raised or {}
+            name,
+            function,
+            arguments,
+            output,
+            findings,
+            privacy,
+            cost,
+            float(seconds),
+            bytes,
+            systems,
+            raised or {},
+            scratch,
         )
         return function
 

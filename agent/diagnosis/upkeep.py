@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.diagnosis.catalogue import Look
 
 HOUR = 3_600.0
+APT_SCRATCH = 8 << 20  # apt checks the signature of each list in a temporary file without a name
 MAX_NAMES = 300
 MAX_FILES = 20_000
 MAX_CHANGES = 200
@@ -68,7 +69,7 @@ class Recent:
 
 
 @diagnosis(
-    "updates.pending", Pending, privacy="names", cost="heavy", seconds=90,
+    "updates.pending", Pending, privacy="names", cost="heavy", seconds=90, scratch=APT_SCRATCH,
     findings=(WAIT, WAIT_RESTART, PLAIN, RESTART, UP_TO_DATE),
     output={"updates": [UPDATE], "count": "number", "important": "number", "restart": "truth"},
 )  # fmt: skip
@@ -106,12 +107,13 @@ def _restart_is_due(look: Look) -> bool:
 
 
 def _packages(look: Look) -> list[dict[str, object]]:
-    # Nothing may be written here, not even apt's own cache of what it has read.
     unwritten = ["-o", "Debug::NoLocking=true", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]
     words = ["apt-get", "--simulate", "--quiet", *unwritten, "dist-upgrade"]
     told = look.command(words, timeout=60.0)
-    if told.code != NOT_FOUND:
+    if told.code == 0:
         return of_apt(told.text)
+    if told.code != NOT_FOUND:
+        raise OSError(f"apt-get ended with {told.code}")
     told = look.command(["dnf", "--cacheonly", "--quiet", "check-update"], timeout=60.0)
     if told.code not in (0, 100):
         raise NotFound("a package manager (apt or dnf)")

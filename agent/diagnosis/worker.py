@@ -82,7 +82,7 @@ def _in_the_child(
         for file in range(3, 256):
             if file != out:
                 _close(file)
-        bound(diagnosis.seconds)
+        bound(diagnosis.seconds, diagnosis.scratch)
         _write(out, json.dumps(told(diagnosis, asked, options, memory)).encode())
     finally:
         os._exit(0)
@@ -95,7 +95,7 @@ def _close(file: int) -> None:
         return
 
 
-def bound(seconds: float) -> None:
+def bound(seconds: float, scratch: int) -> None:
     """Limit what this process and those that it starts may take and do."""
     if sys.platform == "win32":
         return
@@ -107,7 +107,7 @@ def bound(seconds: float) -> None:
     signal.alarm(int(seconds + GRACE) + 1)
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (scratch, scratch))
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     os.nice(5)
     if sys.platform == "linux":

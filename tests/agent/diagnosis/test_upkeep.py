@@ -47,6 +47,10 @@ def test_updates_that_wait(tmp_path: Path) -> None:
     )
     with pytest.raises(NotFound):
         diagnose("updates.pending", look(tmp_path, command=Recorded({})))
+    with pytest.raises(
+        OSError, match="apt-get ended with 100"
+    ):  # that nothing is said does not mean that nothing waits
+        diagnose("updates.pending", look(tmp_path, command=Recorded({"apt-get": Output(100, "")})))
 
 
 def test_updates_of_dnf() -> None:

@@ -1,13 +1,18 @@
 """Every diagnosis of the catalogue in the process that it really runs in, on this machine."""
 
 import json
+import os
+import shutil
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.diagnosis import arguments, worker
 from agent.diagnosis.catalogue import HERE, catalogue
+from agent.diagnosis.upkeep import of_apt
 
 GIVEN: dict[str, dict[str, object]] = {
     "cert.chain": {"source": "1/tcp"},
@@ -41,3 +46,25 @@ def test_each_comes_to_a_finding_or_says_what_is_not_here(name: str, tmp_path: P
     finally:
         started.close()
     assert set(told) in ({"result", "memory"}, {"none"}), told
+
+
+def in_the_worker(name: str) -> dict[str, Any]:
+    one = catalogue()[name]
+    started = worker.begin(one, arguments.read(one.arguments, {}), {}, {})
+    try:
+        while not started.ended():
+            time.sleep(0.01)
+        told: dict[str, Any] = json.loads(started.output())
+    finally:
+        started.close()
+    return told["result"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt")
+def test_apt_can_work_there() -> None:
+    """It ends without a word where it may not write its temporary file, and nothing would seem to wait."""
+    simulated = subprocess.run(
+        ["apt-get", "--simulate", "--quiet", "dist-upgrade"],
+        capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"},
+    )  # fmt: skip
+    assert in_the_worker("updates.pending")["data"]["count"] == len(of_apt(simulated.stdout))
