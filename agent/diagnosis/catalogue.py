@@ -144,7 +144,8 @@ def diagnosis(
 
     `output` is the shape of its data, see agent/diagnosis/output.py. `findings` are the sentences that it may give,
     with %(name)s places. `scratch` is how long a file may become that a program which it starts writes: nothing, unless
-    that program cannot do without a temporary one. `raised` names arguments that, when they are set, need a higher privacy class.
+    that program cannot do without a temporary one. `raised` names arguments that, when they are set, need a higher
+    privacy class.
     """
 
     def register(function: Function) -> Function:
