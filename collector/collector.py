@@ -224,6 +224,7 @@ class Collector:
             observe=self.metrics.sync_seconds.observe,
             receiver=receiver,
             workers=workers,
+            tick_cost=lambda: self.pipeline.tick_cost,
             desk=self.desk,
         )
         if workers is not None:

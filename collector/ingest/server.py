@@ -37,10 +37,11 @@ class IngestServer:
         observe: Callable[[float], None] = lambda _: None,
         receiver: Receiver | None = None,
         workers: Workers | None = None,
+        tick_cost: Callable[[], float] = lambda: 0.0,
         desk: RequestDesk | None = None,
     ) -> None:
         """`announced` are the target labels of the devices that the log knows of; `observe(seconds)` is called with
-        the time of each sync.
+        the time of each sync; `tick_cost()` returns the seconds that a tick takes.
         """
         self.log = log
         self._intake = intake
@@ -66,7 +67,9 @@ class IngestServer:
             self.ports.counters,
         )
         self.workers = workers
-        self.spine = Spine(self.committer.put, register, senders, announced=announced, clock=clock, workers=workers)
+        self.spine = Spine(
+            self.committer.put, register, senders, announced=announced, clock=clock, workers=workers, cost=tick_cost
+        )
 
     async def start(self, rules: dict[str, str] | None) -> None:
         """Begin to listen; `rules`, if given, hold from here on.

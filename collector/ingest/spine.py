@@ -21,9 +21,15 @@ from collector.register import Register
 
 TICK_AT_MOST: Final = 0.1  # seconds between ticks when data waits
 TICK_AT_LEAST: Final = 1.0
+TICK_PAUSE: Final = 8.0  # times its cost must pass before the next tick: a large fleet is looked at less often
 REFRESH_SECONDS: Final = 2.0  # how often the register is read again: a revoked token is refused after that
 
 Put = Callable[[list[bytes], Done], None]
+
+
+def pause(cost: float) -> float:
+    """Return the seconds between two ticks while data waits, by the seconds of the processor that one takes."""
+    return min(max(TICK_AT_MOST, TICK_PAUSE * cost), TICK_AT_LEAST)
 
 
 class Spine:
@@ -42,9 +48,10 @@ class Spine:
         announced: dict[int, dict[str, str]],
         clock: Callable[[], float],
         workers: Workers | None = None,
+        cost: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`announced` are the target labels of the devices that the log knows of; `workers` are the processes that
-        write partitions of the log, which the ticks put in order.
+        write partitions of the log, which the ticks put in order; `cost()` returns the seconds that a tick takes.
         """
         self.ticks = 0
         self._put = put
@@ -53,6 +60,7 @@ class Spine:
         self._announced = announced
         self._clock = clock
         self._workers = workers
+        self._cost = cost
         self._tasks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self._version = 0
@@ -170,7 +178,7 @@ class Spine:
     def data_waits(self) -> None:
         """See to it that there is a tick soon."""
         if self._timer is None:
-            delay = max(0.0, self._last_tick + TICK_AT_MOST - self._clock())
+            delay = max(0.0, self._last_tick + pause(self._cost()) - self._clock())
             self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
