@@ -53,6 +53,7 @@ MAINTAINS = frozenset({"update", "restart"})  # the goodbyes that are maintenanc
 LONGEST_MAINTENANCE = 1800.0  # seconds that a goodbye holds back tickets at most
 POLLED = "snmp"  # the job of devices that have no agent
 WRITER_INTERVAL = 100.0  # of a device that remote writes tell of: silent after Prometheus' lookback of 5 minutes
+_CRC_SIZE = 4
 _SNAPSHOT_VERSION = 1
 _EVENTS = "events"  # the source of the counts of a device's events
 _OWN = "collector"  # the source of the series that the collector itself adds to a device
@@ -316,10 +317,12 @@ class State:
             values = values[:, self._without_up(device) :]
             self.fleet.append(self._own[device], times, np.concatenate((values, info), axis=1))
 
-    def dump(self) -> bytes:
-        """Return the whole state, for `restore`."""
-        data = msgspec.msgpack.encode(self._snapshot(self.engine.dump()))
-        return zlib.crc32(data).to_bytes(4, "little") + data
+    def dump(self) -> bytearray:
+        """Return the whole state, for `restore`; of a large fleet it has hundreds of megabytes, so it is not copied."""
+        data = bytearray(_CRC_SIZE)
+        msgspec.msgpack.Encoder().encode_into(self._snapshot(self.engine.dump()), data, _CRC_SIZE)
+        data[:_CRC_SIZE] = zlib.crc32(memoryview(data)[_CRC_SIZE:]).to_bytes(_CRC_SIZE, "little")
+        return data
 
     def digest(self) -> str:
         """Return the SHA-256 of what the state says, in hex: equal where the same log was applied."""
@@ -351,15 +354,16 @@ class State:
             foreign=self.foreign.dump(),
         )
 
-    def restore(self, data: bytes) -> None:
+    def restore(self, data: bytes | bytearray) -> None:
         """Take up a dumped state; only into a new object.
 
         Raises:
             ValueError: the data is damaged or of another version; the log must be read from its beginning.
         """
-        if zlib.crc32(data[4:]) != int.from_bytes(data[:4], "little"):
+        view = memoryview(data)[_CRC_SIZE:]
+        if zlib.crc32(view) != int.from_bytes(data[:_CRC_SIZE], "little"):
             raise ValueError("the snapshot is damaged")
-        snapshot = msgspec.msgpack.decode(data[4:], type=_Snapshot)
+        snapshot = msgspec.msgpack.decode(view, type=_Snapshot)
         if snapshot.version != _SNAPSHOT_VERSION:
             raise ValueError(f"the snapshot is of version {snapshot.version}")
         try:
@@ -383,7 +387,7 @@ class State:
         self._own = {device: self._own_layout(device) for device in self.devices}
 
 
-def write_snapshot(path: Path, data: bytes) -> None:
+def write_snapshot(path: Path, data: bytearray) -> None:
     """Put a snapshot in place whole."""
     temporary = path.with_suffix(".new")
     temporary.write_bytes(data)
