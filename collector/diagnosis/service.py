@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from collector.config import Diagnosis
-from collector.diagnosis.gear import Gear
+from collector.diagnosis.gear import GearExaminer
 from collector.register import Device
 from ticketing.diagnosis.asked import Subject
 from ticketing.diagnosis.book import Budget
@@ -41,7 +41,7 @@ class DiagnosisService:
         self._book.asked = self._asked
         self._desk = collector.desk
         self._hooks = Hooks(collector.engine, self._book, self)
-        self._gear = Gear(self._book, collector.snmp, collector.register, collector.clock)
+        self._gear = GearExaminer(self._book, collector.snmp, collector.clock)
         self._changed = collector.incidents_changed
         self._devices: dict[tuple[str, str, str], Device] = {}
         self._written: tuple[object, dict[tuple[str, str], str]] = (None, {})

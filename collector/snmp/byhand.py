@@ -180,7 +180,7 @@ async def try_profile(target: Target, profiles: Profiles, name: str = "") -> Tri
         profile = profiles.get(name) if name else profiles.match(system.object_id, system.descr)
         ready = compiled(profile)
         result = await walk_device(channel, address, target.speaker, ready.plan, budget=_PATIENT)
-    return _tried(profile, result)
+    return tried(profile, result)
 
 
 def read_recording(path: Path, profiles: Profiles, name: str = "") -> Tried:
@@ -197,14 +197,15 @@ def read_recording(path: Path, profiles: Profiles, name: str = "") -> Tried:
     object_id, descr = known.get(OBJECT_ID), known.get(DESCR)
     which = decode(object_id) if isinstance(object_id, Oid) else ""
     profile = profiles.get(name) if name else profiles.match(which, text(descr))
-    return _tried(profile, replay(objects, compiled(profile).plan))
+    return tried(profile, replay(objects, compiled(profile).plan))
 
 
 def _plain(value: float) -> str:
     return str(int(value)) if value.is_integer() else repr(value)
 
 
-def _tried(profile: Profile, result: Result) -> Tried:
+def tried(profile: Profile, result: Result) -> Tried:
+    """Return what a profile gives of what a device told."""
     names = [*result.scalars, *result.oids]
     values = [*result.scalars.values(), *result.values]
     readings = Shapes().readings(Memory(), compiled(profile), names, values)

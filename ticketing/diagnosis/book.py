@@ -21,7 +21,7 @@ from ticketing.diagnosis import audit
 from ticketing.diagnosis.asked import ORDER, OVER, Diagnosis, Purpose, Result, State, Subject
 from ticketing.diagnosis.audit import Entry as AuditEntry
 from ticketing.diagnosis.audit import Fault, Seal, Sealed, unsealed
-from ticketing.diagnosis.catalogue import PRIVACY, Catalogue, load
+from ticketing.diagnosis.catalogue import GEAR, PRIVACY, Catalogue, load
 from ticketing.diagnosis.consent import Consent, consent_of, write_consent
 from ticketing.diagnosis.telling import told
 from ticketing.errors import Refused
@@ -168,15 +168,21 @@ class Diagnoses:
 
     # Handing out. Each raises Unavailable if the database is away.
 
-    def devices_waiting(self, now: float) -> set[int]:
-        """Return the devices for which there is something to fetch."""
-        return self._read(lambda connection: set(connection.scalars(select(_TABLE.c.device).where(_due(now)))))
+    def devices_waiting(self, now: float, *, gear: bool = False) -> set[int]:
+        """Return the devices for which there is something to fetch, or that the collector is to ask (`gear`)."""
+        query = select(_TABLE.c.device).where(_due(now, gear=gear))
+        return self._read(lambda connection: set(connection.scalars(query)))
 
-    def take(self, device: int, now: float) -> list[Diagnosis]:
+    def take(self, device: int, now: float, *, gear: bool = False) -> list[Diagnosis]:
         """Return what a device is to do, and take it to be told."""
 
         def work(connection: Connection) -> list[Diagnosis]:
-            mine = select(_TABLE).where(_TABLE.c.device == device, _due(now)).order_by(_TABLE.c.id).limit(TOGETHER)
+            mine = (
+                select(_TABLE)
+                .where(_TABLE.c.device == device, _due(now, gear=gear))
+                .order_by(_TABLE.c.id)
+                .limit(TOGETHER)
+            )
             found = _read(connection, mine.with_for_update())
             for one in found:
                 changes = {"state": State.SENT.value, "tries": one.tries + 1, "changed_at": now}
@@ -368,10 +374,11 @@ class Diagnoses:
         return query_database(self._reads, question)
 
 
-def _due(now: float) -> ColumnElement[bool]:
+def _due(now: float, *, gear: bool) -> ColumnElement[bool]:
+    of_gear = _TABLE.c.name.startswith(GEAR)
     unheard = (_TABLE.c.state == State.SENT.value) & (_TABLE.c.changed_at <= now - UNHEARD) & (_TABLE.c.tries < TRIES)
     waits = (_TABLE.c.state == State.WAITING.value) & (_TABLE.c.asked_at > now - WAITS)
-    return _TABLE.c.done_at.is_(None) & ~_TABLE.c.name.startswith("snmp.") & (waits | unheard)
+    return _TABLE.c.done_at.is_(None) & (of_gear if gear else ~of_gear) & (waits | unheard)
 
 
 def _any_late(connection: Connection, now: float) -> bool:
