@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Callable
 
+import cramjam
 import pytest
 
 from agent import wire
@@ -17,6 +18,8 @@ from collector.ingest.messages import JsonPush, decode, frames_of
 from collector.register import Device
 from collector.remotewrite import version1, version2
 from collector.remotewrite.protobuf import ProtobufError
+from collector.remotewrite.receiver import MAX_UNPACKED
+from collector.remotewrite.receiver import _unpacked as unpacked
 from tests.collector.remotewrite.payloads import Labels, host, request1, request2
 
 CASES = 1_000_000 if os.environ.get("WATCHDESK_FUZZ") else 4_000
@@ -116,12 +119,21 @@ def alerts(chance: random.Random) -> None:
     assert all(one.labels and one.starts <= NOW for one in post.alerts)
 
 
+PACKED = [bytes(cramjam.snappy.compress_raw(body)) for body in (ONE, TWO, b"x" * 5000)]
+
+
+def snappy(chance: random.Random) -> None:
+    message = unpacked(mutated(chance, chance.choice(PACKED)))
+    assert len(message) <= MAX_UNPACKED
+
+
 TARGETS: dict[str, Callable[[random.Random], None]] = {
     "frames": frames,
     "json": json_push,
     "alerts": alerts,
     "remote write 1.0": remote_write_1,
     "remote write 2.0": remote_write_2,
+    "snappy": snappy,
 }
 
 
