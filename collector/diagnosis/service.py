@@ -116,6 +116,8 @@ class DiagnosisService:
         while not self._stopping.is_set():
             self._changed.wait(FOLLOW_SECONDS)
             self._changed.clear()
+            # Now, for the pipeline may hold its lock while it waits for the database, which the hooks hold below.
+            self.written("", "")
             try:
                 while not self._stopping.is_set() and self._hooks.follow(self._collector.clock()):
                     pass

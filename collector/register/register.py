@@ -18,6 +18,7 @@ from collector.register.models import CustomerRow, DeviceRow, DeviceTokenRow, En
 from collector.register.sites import made_site, slug
 from collector.register.surroundings import POLLED, Link, Parent, Rows
 from ticketing import topology
+from ticketing.database import reading
 
 OWN = "watchdesk"  # the origin, role and job of the device that stands for Watchdesk itself
 
@@ -102,6 +103,7 @@ class Register:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._reads = reading(engine)
 
     @property
     def engine(self) -> Engine:
@@ -113,7 +115,7 @@ class Register:
         query = _devices().order_by(CustomerRow.slug, SiteRow.slug, DeviceRow.name)
         if not retired:
             query = query.where(DeviceRow.retired_at.is_(None))
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:  # whoever asks may hold the database's one lock for writing
             return [_device(*row) for row in session.execute(query)]
 
     def device_by_instance(self, instance: str) -> Device | None:

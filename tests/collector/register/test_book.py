@@ -161,3 +161,9 @@ def test_the_commands(tmp_path: Path) -> None:
     assert '"children": ["db01.hq.acme"]' in run("show", "fs01.hq.acme", "--json")
     run("set-parent", "db01.hq.acme")
     assert "parent: fs01" not in run("show", "db01.hq.acme")
+
+
+def test_devices_are_read_while_somebody_writes(register: Register) -> None:
+    """As the hooks of diagnoses do, in the transaction in which they ask: to wait would be to wait for oneself."""
+    with register.engine.begin():
+        assert register.devices() == []
