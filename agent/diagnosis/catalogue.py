@@ -1,6 +1,6 @@
 """The catalogue of diagnoses: every function that can be asked for, and nothing else.
 
-A family is a module of this folder and a name in FAMILIES; a diagnosis is a function in it:
+A family is a module of this folder and a line in FAMILIES with what is in it; a diagnosis is a function there:
 
     FILLS = "%(path)s holds %(size)s of the %(total)s that are used on %(mount)s"
 
@@ -26,26 +26,26 @@ from typing import Any, Literal
 from agent.diagnosis.arguments import NoArguments, spec
 from agent.heavy.tools import Task
 
-FAMILIES = (
-    "container",
-    "desk",
-    "disk",
-    "disk_health",
-    "log",
-    "memory",
-    "mount",
-    "net_capture",
-    "net_dns",
-    "net_link",
-    "net_path",
-    "net_sockets",
-    "net_tls",
-    "net_way",
-    "process",
-    "service",
-    "time_sync",
-    "upkeep",
-)
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "container": ("container.state",),
+    "desk": ("power.battery", "print.queue"),
+    "disk": ("disk.top_dirs", "disk.deleted_open"),
+    "disk_health": ("disk.health",),
+    "log": ("log.around", "login.failures"),
+    "memory": ("memory.by_process",),
+    "mount": ("mount.check",),
+    "net_capture": ("net.capture",),
+    "net_dns": ("net.dns",),
+    "net_link": ("net.interface", "net.wifi"),
+    "net_path": ("net.ping", "net.mtu", "net.traceroute"),
+    "net_sockets": ("net.port_holder", "net.sockets"),
+    "net_tls": ("net.tls", "cert.chain", "net.http"),
+    "net_way": ("net.route", "net.tcp"),
+    "process": ("process.top", "process.tree"),
+    "service": ("service.status",),
+    "time_sync": ("time.sync",),
+    "upkeep": ("updates.pending", "changes.recent"),
+}
 SYSTEMS = ("linux", "windows", "macos")
 HERE = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
 MAX_SECONDS = 120.0
@@ -168,6 +168,14 @@ def diagnosis(
         return function
 
     return register
+
+
+def one(name: str) -> Diagnosis | None:
+    """Return a diagnosis by its name, None if there is none; only its own family is loaded."""
+    family = next((family for family, names in FAMILIES.items() if name in names), None)
+    if family is not None:
+        importlib.import_module(f"agent.diagnosis.{family}")
+    return _KNOWN.get(name)
 
 
 def catalogue() -> dict[str, Diagnosis]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.diagnosis import arguments, ed25519
-from agent.diagnosis.catalogue import HERE, Diagnosis, catalogue
+from agent.diagnosis.catalogue import HERE, Diagnosis, one
 from agent.diagnosis.errors import NotFound, Refusal
 
 VERSION = 1
@@ -191,7 +191,7 @@ def find(name: str, given: Mapping[str, object]) -> tuple[Diagnosis, Any]:
         Refusal: there is none of that name, or an argument is not what it must be.
         NotFound: it is none of this system's.
     """
-    diagnosis = catalogue().get(name)
+    diagnosis = one(name)
     if diagnosis is None:
         raise Refusal("unknown", f"no diagnosis {name[:60]!r}; `watchdesk-agent diagnoses` lists them")
     asked = arguments.read(diagnosis.arguments, given)

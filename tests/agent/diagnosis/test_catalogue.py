@@ -8,7 +8,18 @@ import pytest
 
 from agent.diagnosis import arguments
 from agent.diagnosis.arguments import choice, name, number, path, read, spec, target, text, truth, url, whole
-from agent.diagnosis.catalogue import CLASSES, MAX_BYTES, MAX_SECONDS, SYSTEMS, Diagnosis, Found, catalogue, diagnosis
+from agent.diagnosis.catalogue import (
+    CLASSES,
+    FAMILIES,
+    MAX_BYTES,
+    MAX_SECONDS,
+    SYSTEMS,
+    Diagnosis,
+    Found,
+    catalogue,
+    diagnosis,
+    one,
+)
 from agent.diagnosis.errors import Refusal
 from agent.diagnosis.output import MAX_TEXT, OutputError, canonical, cap, finished, sha256
 from tests.agent.helpers import command
@@ -70,6 +81,13 @@ def _required(entry: Diagnosis) -> dict[str, object]:
             if bounds["type"] == "text" and not bounds["pattern"].startswith("https"):
                 found[key] = "/a" if "/" in bounds["pattern"] else "a"
     return found
+
+
+def test_each_is_found_in_the_family_that_is_named_for_it() -> None:
+    named = {name: family for family, names in FAMILIES.items() for name in names}
+    assert {name: entry.function.__module__.rpartition(".")[2] for name, entry in catalogue().items()} == named
+    assert one("memory.by_process") is catalogue()["memory.by_process"]
+    assert one("memory.all") is None
 
 
 def test_good_arguments_are_taken_with_their_defaults() -> None:
