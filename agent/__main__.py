@@ -19,10 +19,16 @@ CHILDREN = ("errand", "diagnosis-requests", "diagnosis-worker")  # how the agent
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code: 0 well, 1 a failure that is explained, 2 wrong use."""
+    if sys.stderr is None:  # pythonw.exe: a service or an installer, where nobody reads it
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
     words = list(sys.argv[1:] if arguments is None else arguments)
     deed = next((word for word in words if word in CHILDREN), "")
     if deed:
         return run_child(deed, words)
+    if words == ["windows-service"]:
+        from agent.service_windows import serve
+
+        return serve()
     plain = plain_run(words)
     if plain is None:
         from agent.cli import command
@@ -30,13 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(words)
     make_lean(words)
     from agent.errors import AgentError
-    from agent.start import run
+    from agent.start import begin_anew, run
     from agent.state import default_directory
 
     directory, config = plain
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     try:
-        return run(directory or default_directory(os.environ, root=is_root), config)
+        if run(directory or default_directory(os.environ, root=is_root), config):
+            begin_anew()
+        return 0
     except AgentError as error:
         sys.stderr.write(f"watchdesk-agent: {error}\n")
         return 1

@@ -126,9 +126,11 @@ def enrol_command(state: State, chosen: argparse.Namespace) -> int:
 
 def run_command(state: State, chosen: argparse.Namespace) -> int:
     """Run in the foreground."""
-    from agent.start import run
+    from agent.start import begin_anew, run
 
-    return run(state.directory, chosen.config)
+    if run(state.directory, chosen.config):
+        begin_anew()
+    return 0
 
 
 def status_command(state: State, chosen: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ from agent.transport import Sender, Timing, jitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agent.probes import Probe
     from agent.state import Enrolment
@@ -202,8 +202,10 @@ def _note(state: State, text: str, log: Log, name: str = "last") -> None:
         log.warning("not noted", error=str(error))
 
 
-def run(directory: str, config_file: str | None) -> int:
-    """Run the agent of a state directory until a signal ends it; return the exit code.
+def run(directory: str, config_file: str | None, hear: Callable[[Agent], None] | None = None) -> bool:
+    """Run the agent of a state directory until it is stopped; return whether it wants to run again.
+
+    `hear` lets what stops it know the agent; by default signals do.
 
     Raises:
         AgentError: it cannot start, and what to do.
@@ -219,13 +221,17 @@ def run(directory: str, config_file: str | None) -> int:
     step_back(config.nice, log)
     agent = assemble(state, config, enrolment, log, config_file)
     agent.config_error = problem
-    listen(agent)
+    (hear or listen)(agent)
     log.info("started", version=__version__, device=enrolment.device, url=enrolment.url, state=directory)
     agent.run()
     note_stop(state, log)
-    if agent.again:
-        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - this very command
-    return 0
+    state.unlock()
+    return agent.again
+
+
+def begin_anew() -> None:
+    """Become this very command once more, with new memory."""
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own interpreter and file
 
 
 def last_good(state: State, config_file: str | None) -> tuple[Config, str]:

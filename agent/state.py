@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FILES = (
     "enrolment", "token", "ca.pem", "agent.conf", "agent.conf.good", "last", "lock", "memory", "status",
     "diagnosis.key", "diagnosis.seen", "diagnosis.memory", "diagnosis.lock", "audit", "audit.1", "audit.head",
-    "audit.reserve", "policy.toml",
+    "audit.reserve", "policy.toml", "agent.log", "agent.log.old",
 )  # fmt: skip
 FOLDERS = ("spool", "sent")
 WINDOWS = sys.platform == "win32"
@@ -89,6 +89,10 @@ class State:
             os.makedirs(self.path("spool"), 0o700, exist_ok=True)
         except OSError as error:
             raise StateError(f"cannot make {self.directory}: {error.strerror}; choose another with --state") from error
+        if WINDOWS:
+            from agent.service_windows import close_to_others
+
+            close_to_others(self.directory)
         if not os.access(self.directory, os.W_OK):
             raise StateError(f"{self.directory} is not writable by this user; use sudo or another --state")
 

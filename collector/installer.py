@@ -21,6 +21,12 @@ def script() -> bytes:
 
 
 @functools.cache
+def script_for_windows() -> bytes:
+    """Return the install script of Windows, in PowerShell."""
+    return resources.files("collector").joinpath("install/install.ps1").read_bytes()
+
+
+@functools.cache
 def archive() -> bytes:
     """Return the program as a .tar.gz whose paths begin with `agent/`; the same bytes for the same version."""
     packed = io.BytesIO()
@@ -45,6 +51,26 @@ def one_line(url: str, token: str, data: Path) -> str:
         f'ca=$(mktemp) && curl -fsSk {ca} -o "$ca"'
         f' && [ "$(openssl x509 -in "$ca" -outform DER | openssl dgst -sha256 -r | cut -c1-64)" = {fingerprint} ]'
         f' && curl -fsS --cacert "$ca" {shlex.quote(script)} | sudo sh -s -- {token}'
+    )
+
+
+def one_line_for_windows(url: str, token: str, data: Path) -> str:
+    """Return the line for an administrator's PowerShell on Windows 10, Server 2019 or newer, which have curl."""
+    base = url.rstrip("/")
+    checked, trust = "", ""
+    if url.startswith("https:"):
+        fingerprint = pki.Pki(data / "pki").fingerprint()
+        trust = " --ssl-no-revoke --cacert $ca"  # our CA has no revocation list
+        checked = (
+            f"$ca = Join-Path $env:TEMP watchdesk-ca.pem; curl.exe -fsSk '{base}/v1/ca' -o $ca; "
+            "$x = New-Object Security.Cryptography.X509Certificates.X509Certificate2 $ca; "
+            "$h = [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($x.RawData)); "
+            f"if ($h.Replace('-', '') -ne '{fingerprint}') {{ throw 'another CA; nothing was run' }}; "
+        )
+    fetched = f"(curl.exe -fsS{trust} '{base}/install.ps1') -join \"`n\""
+    return (
+        f"& {{ $ErrorActionPreference = 'Stop'; {checked}$s = {fetched}; "
+        f"if ($LASTEXITCODE) {{ throw 'the script did not come' }}; & ([scriptblock]::Create($s)) {token} }}"
     )
 
 

@@ -31,6 +31,7 @@ def enrol_token() -> None:
 @click.option("--hours", type=click.FloatRange(0.01, 720), default=1.0, show_default=True, help="How long it lasts.")
 @click.option("--url", help="Where agents reach the collector, if not where it listens.")
 @click.option("--command", is_flag=True, help="Print the line that installs and enrols an agent (Linux, macOS).")
+@click.option("--windows", is_flag=True, help="Print the line for Windows (PowerShell, as administrator).")
 @pass_context
 def create(
     context: Context,
@@ -42,6 +43,7 @@ def create(
     hours: float,
     url: str | None,
     command: bool,
+    windows: bool,
 ) -> None:
     """Print a token for `watchdesk-agent enrol TOKEN`. It carries the fingerprint of the provider's CA."""
     url = url or agents_url(context.data, context.config)
@@ -56,7 +58,10 @@ def create(
         uses=uses,
         life=hours * 3600,
     )
-    click.echo(installer.one_line(url, token, context.data) if command else token)
+    if windows:
+        click.echo(installer.one_line_for_windows(url, token, context.data))
+    else:
+        click.echo(installer.one_line(url, token, context.data) if command else token)
 
 
 @enrol_token.command("list")

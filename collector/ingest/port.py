@@ -329,11 +329,17 @@ class Port:
                 reply(answer(200, self._clock(), installer.script(), content_type="text/x-shellscript"))
             case b"GET", b"/v1/agent.tar.gz":
                 reply(answer(200, self._clock(), installer.archive(), content_type="application/gzip"))
+            case b"GET", b"/install.ps1":
+                reply(answer(200, self._clock(), installer.script_for_windows(), content_type="text/plain"))
+            case b"GET", b"/v1/agent.msi":
+                self._later(self._msi(), reply)
             case b"GET", (b"/-/ready" | b"/-/healthy"):
                 self._health(request.path, reply)
             case _, (b"/api/v1/write" | b"/api/v2/alerts"):
                 raise Refusal(405, "not with this method")
-            case _, (b"/v1/push" | b"/v1/enrol" | b"/v1/retire" | b"/v1/ca" | b"/install.sh" | b"/v1/agent.tar.gz"):
+            case _, (b"/v1/push" | b"/v1/enrol" | b"/v1/retire" | b"/v1/ca" | b"/install.sh" | b"/install.ps1"):
+                raise Refusal(405, "not with this method")
+            case _, (b"/v1/agent.tar.gz" | b"/v1/agent.msi"):
                 raise Refusal(405, "not with this method")
             case _:
                 raise Refusal(404, "there is nothing here; the pages are on the other port")
@@ -390,6 +396,14 @@ class Port:
         if self._desk is not None:
             content["diagnosis_key"] = self._desk.key.public
         return answer(201, self._clock(), msgspec.json.encode(content))
+
+    async def _msi(self) -> bytes:
+        """Give the package that the provider has built and put beside the CA's folder."""
+        try:
+            package = await asyncio.to_thread((self._settings.ca.parent.parent / "agent.msi").read_bytes)
+        except OSError:
+            raise Refusal(404, "no Windows package is here; put it into the data folder as agent.msi") from None
+        return answer(200, self._clock(), package, content_type="application/x-msi")
 
     async def _retire(self, device: Device) -> bytes:
         await asyncio.to_thread(self._register.retire, device.id, self._clock())

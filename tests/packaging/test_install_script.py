@@ -70,6 +70,29 @@ def test_one_line_installs_and_uninstall_leaves_no_trace(desk: Desk, machine: Ov
     assert not any("pc1" in row for row in desk.command("devices", "--json").stdout.splitlines())
 
 
+def test_the_line_for_windows_checks_the_ca_before_it_runs_anything(desk: Desk) -> None:
+    """As far as it can be held here, where no PowerShell is: its parts, their order, its quotes and brackets."""
+    line_ = line(desk, "--windows")
+    fingerprint = line(desk).split(" = ")[1][:64]
+    steps = [
+        "-fsSk",
+        "/v1/ca'",
+        "ComputeHash",
+        fingerprint,
+        "throw",
+        "--cacert $ca",
+        "/install.ps1'",
+        "Create($s)",
+        "wde_",
+    ]
+    places = [line_.index(step) for step in steps]
+    assert places == sorted(places)
+    for opening, closing in ("()", "{}", "[]"):
+        assert line_.count(opening) == line_.count(closing)
+    assert line_.count("'") % 2 == 0
+    assert line_.count("-fsSk") == 1
+
+
 def test_another_ca_installs_nothing(desk: Desk, machine: Overlay) -> None:
     lines = line(desk).split(" = ")
     fingerprint = lines[1][:64]

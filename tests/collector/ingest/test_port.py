@@ -300,6 +300,19 @@ def test_the_ca_is_given_to_those_who_do_not_trust_it_yet(port: Port) -> None:
     assert port.request("/v1/ca", method="GET")[1] == port.pki.ca.read_bytes()
 
 
+def test_what_a_machine_without_an_agent_fetches(port: Port) -> None:
+    """The Windows package is the provider's own to build; it is given as soon as it is there."""
+    assert port.request("/install.sh", method="GET")[1].startswith(b"#!/bin/sh")
+    assert b"msiexec" in port.request("/install.ps1", method="GET")[1]
+    status, said, _ = port.request("/v1/agent.msi", method="GET")
+    assert status == 404
+    assert b"agent.msi" in said
+    package = b"MSI" * 1_000_000
+    (port.pki.ca.parent.parent / "agent.msi").write_bytes(package)
+    assert port.request("/v1/agent.msi", method="GET")[:2] == (200, package)
+    assert port.request("/v1/agent.msi", b"x")[0] == 405
+
+
 def test_other_paths_and_methods(port: Port, token: str) -> None:
     assert port.request("/v1/push", method="GET", token=token)[0] == 405
     assert port.request("/", method="GET")[0] == 404
