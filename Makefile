@@ -22,7 +22,8 @@ test: $(VENV)/.dev servers
 e2e: $(VENV)/.dev servers
 	$(PYTEST) tests/e2e
 
-soak: $(VENV)/.dev servers
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.servers soak
 	$(PYTEST) -m soak --timeout=0 tests
 
 fuzz: $(VENV)/.dev

@@ -11,6 +11,7 @@ from agent.caps import MEMORY, Caps
 from agent.connection import Want
 from agent.errors import AgentError
 from agent.events import Event
+from agent.lifeline import Lifeline
 from agent.loop import Wake, wait
 from agent.manners import own_readings
 
@@ -48,6 +49,7 @@ class Agent:
         boot: float,
         reason: str = "start",
         check_config: Callable[[], object] = lambda: None,
+        lifeline: Lifeline | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -61,6 +63,7 @@ class Agent:
         self._boot = boot
         self._reason = reason
         self._check_config = check_config
+        self._lifeline = lifeline or Lifeline({})
         self._clock = clock
         self._monotonic = monotonic
         self._layout = Layout()
@@ -106,12 +109,14 @@ class Agent:
         """Take readings and send them until stopped; then leave nothing behind that is not on the disk."""
         self._sender.spool.open()
         self._hello()
+        self._lifeline.ready(self._monotonic())
         steps = self._sender.steps()
         want = Want(-1, 0, 0.0)
         due = self._monotonic()
         keep_at = float("inf")
         while self._stopping is None:
             now = self._monotonic()
+            self._lifeline.beat(now)
             if self._scout.step(now):
                 due = min(due, now)
             if now >= due:
@@ -123,7 +128,7 @@ class Agent:
             elif now >= keep_at:
                 self._sender.keep()
                 keep_at = float("inf")
-            until = min(due, keep_at, self._scout.until)
+            until = min(due, keep_at, self._scout.until, self._lifeline.due)
             self._scout.others.files = self._scout.files()
             ready = wait(want, until, self._wake.read_end, self._monotonic(), self._scout.others)
             self._wake.clear()
@@ -223,6 +228,7 @@ class Agent:
         for want in steps:
             wait(want, want.until, -1, self._monotonic())
         self._sender.spool.close()
+        self._lifeline.close()
         self._wake.close()
 
     def _tell(self) -> None:

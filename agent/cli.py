@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", "run in the foreground until SIGTERM or Ctrl-C, then say goodbye")
     run.add_argument("--config", metavar="FILE", help="the configuration; else agent.conf in the state directory")
 
+    watched = _command(commands, "supervise", "run, and start again what fails, hangs or takes too much (no systemd)")
+    watched.add_argument("--config", metavar="FILE", help="the configuration; else agent.conf in the state directory")
+
     status = _command(commands, "status", "show last contact, spool, and each probe's time and result")
     status.add_argument("--json", action="store_true", help="for a script")
 
@@ -131,6 +134,15 @@ def run_command(state: State, chosen: argparse.Namespace) -> int:
     if run(state.directory, chosen.config):
         begin_anew()
     return 0
+
+
+def supervise_command(state: State, chosen: argparse.Namespace) -> int:
+    """Run as a child, and watch over it."""
+    from agent.supervise import supervise
+
+    state.create()
+    config = ["--config", chosen.config] if chosen.config else []
+    return supervise(state, ["--state", state.directory, "run", *config])
 
 
 def status_command(state: State, chosen: argparse.Namespace) -> int:
@@ -237,6 +249,7 @@ COMMANDS = {
     **diagnosing.COMMANDS,
     "enrol": enrol_command,
     "run": run_command,
+    "supervise": supervise_command,
     "status": status_command,
     "probe": probe_command,
     "uninstall": uninstall_command,

@@ -7,6 +7,8 @@ import os
 from agent.service import Remove, Run, Step, Write
 
 USER = "watchdesk-agent"
+# Who may read the journal and the logs; membership, for a unit that names a group which is not there does not start.
+GROUPS = ("systemd-journal", "adm")
 UNIT_FILE = "/etc/systemd/system/watchdesk-agent.service"
 SYSUSERS = 'u watchdesk-agent - "Watchdesk agent" /var/lib/watchdesk-agent\n'
 
@@ -26,12 +28,17 @@ Wants=network-online.target
 ConditionPathExists={directory}/token
 
 [Service]
+Type=notify
 User=watchdesk-agent
 Group=watchdesk-agent
 ExecStart={program} --state {directory} run
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=5
+# It gives a sign of life twice in this time; without one it is ended and started again, and tells why it was.
+WatchdogSec=120
+LimitCORE=0
+ExecStopPost=-/bin/sh -c 'echo "$SERVICE_RESULT" > {directory}/ended'
 # A stop says goodbye to the collector, so that no ticket is raised; what cannot be sent stays in the spool.
 TimeoutStopSec=15
 StateDirectory={state}
@@ -114,6 +121,7 @@ def install(directory: str, program: str, *, systemd: bool | None = None) -> lis
             ("useradd", "--system", "--home-dir", directory, "--no-create-home", "--shell", "/usr/sbin/nologin", USER),
             may_fail=True,  # it is there already
         ),
+        *(Run(("usermod", "--append", "--groups", group, USER), may_fail=True) for group in GROUPS),
         Run(("chown", "-R", f"{USER}:{USER}", directory)),
     ]
     if os.path.isdir("/run/systemd/system") if systemd is None else systemd:

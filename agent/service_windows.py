@@ -104,6 +104,7 @@ def serve() -> int:
         return 2
     else:  # noqa: RET505 - so that mypy knows for which system this is
         import ctypes
+        import threading
         from ctypes import wintypes
 
         from agent.state import default_directory
@@ -130,6 +131,7 @@ def serve() -> int:
         )
         main_type = ctypes.WINFUNCTYPE(None, wintypes.DWORD, ctypes.POINTER(wintypes.LPWSTR))
         handle: list[int] = []
+        registered, ended = threading.Event(), threading.Event()
 
         def say(state: int) -> None:
             wait = STOP_SECONDS * 1_000 if state == STOP_PENDING else 0
@@ -148,14 +150,27 @@ def serve() -> int:
         def service_main(_count: int, _words: object) -> None:
             handle.append(library.RegisterServiceCtrlHandlerExW(NAME, handler, None))
             say(RUNNING)
-            code[0] = run_until_stopped(control, directory)
-            say(STOPPED)
+            registered.set()
+            ended.wait()
 
         class Entry(ctypes.Structure):
             _fields_ = [("name", wintypes.LPWSTR), ("main", main_type)]
 
         table = (Entry * 2)(Entry(NAME, service_main), Entry(None, main_type()))
-        if not library.StartServiceCtrlDispatcherW(table):
-            sys.stderr.write(f"watchdesk-agent: no service manager (error {ctypes.get_last_error()})\n")
-            return 1
+
+        def dispatch() -> None:
+            if not library.StartServiceCtrlDispatcherW(table):
+                sys.stderr.write(f"watchdesk-agent: no service manager (error {ctypes.get_last_error()})\n")
+                code[0] = 1
+            registered.set()
+
+        # The manager has a thread of its own, for the agent is made to run in the first one.
+        dispatcher = threading.Thread(target=dispatch, daemon=True)
+        dispatcher.start()
+        registered.wait()
+        if handle:
+            code[0] = run_until_stopped(control, directory)
+            say(STOPPED)
+            ended.set()
+            dispatcher.join(STOP_SECONDS)
         return code[0]

@@ -13,10 +13,11 @@ from agent.connection import Connection
 from agent.endpoint import Proxy, context, endpoint, proxy
 from agent.errands import FIRST, Errands
 from agent.errors import ConfigError, StateError, TransportError
-from agent.events import Events
+from agent.events import Event, Events
 from agent.heavy import CHECKS, every_heavy, heavy
 from agent.held import Held, starter
 from agent.journal import Journal
+from agent.lifeline import Lifeline, why
 from agent.log import Log
 from agent.manners import step_back
 from agent.meaning import Meaning
@@ -83,6 +84,10 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log, confi
     boot, identity = booted()
     reason = note_start(state, identity, log)
     scout = scout_for(state, config, host, log, config_file)
+    if reason == "crash":
+        text = f"The agent had ended without a goodbye: {why(state.read('ended') or '')}. It runs again"
+        scout.events.add(Event("agent", "watchdesk-agent", "warning", text))
+    _note(state, "", log, "ended")  # so that it is not told again
     scout.held = held_for(state, enrolment, connection.another(), scout.events, log, config_file)
     sender.heed = scout.held.advise
     return Agent(
@@ -96,6 +101,7 @@ def assemble(state: State, config: Config, enrolment: Enrolment, log: Log, confi
         boot=boot,
         reason=reason,
         check_config=lambda: connect(read_config(state, config_file), enrolment, os.environ),
+        lifeline=Lifeline(os.environ),
     )
 
 

@@ -33,6 +33,7 @@ FILES = (
     "enrolment", "token", "ca.pem", "agent.conf", "agent.conf.good", "last", "lock", "memory", "status",
     "diagnosis.key", "diagnosis.seen", "diagnosis.memory", "diagnosis.lock", "audit", "audit.1", "audit.head",
     "audit.reserve", "policy.toml", "agent.log", "agent.log.old",
+    "ended", "lifeline",
 )  # fmt: skip
 FOLDERS = ("spool", "sent")
 WINDOWS = sys.platform == "win32"

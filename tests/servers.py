@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 
 # program -> Debian package
 PROGRAMS = {
@@ -20,12 +21,18 @@ PROGRAMS = {
     "msgfmt": "gettext",
     "rpmbuild": "rpm",
     "debootstrap": "debootstrap",
+    "wixl": "wixl",
+    "msiinfo": "msitools",
+    "ip": "iproute2",
+    "systemd-analyze": "systemd",
 }
+# what only `make soak` drives: Wine, and what builds a launcher for it
+SOAK = {"wine": "wine", "wineserver": "wine", "x86_64-w64-mingw32-gcc": "gcc-mingw-w64-x86-64-win32"}
 
 
-def missing() -> list[str]:
-    """Return the programs of PROGRAMS that are not on the path."""
-    return [program for program in PROGRAMS if shutil.which(program) is None]
+def missing(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
+    """Return the programs that are not on the path."""
+    return [program for program in programs if shutil.which(program) is None]
 
 
 def install(packages: list[str]) -> None:
@@ -40,13 +47,14 @@ def install(packages: list[str]) -> None:
 
 
 def main() -> int:
-    """Install what is missing; in CI a program that stays missing is a failure."""
-    absent = missing()
+    """Install what is missing, of soak runs too with the word soak; in CI a program that stays missing is a failure."""
+    programs = PROGRAMS | SOAK if sys.argv[1:] == ["soak"] else PROGRAMS
+    absent = missing(programs)
     if absent and shutil.which("apt-get") and os.geteuid() == 0:
-        install(sorted({PROGRAMS[program] for program in absent}))
-        absent = missing()
+        install(sorted({programs[program] for program in absent}))
+        absent = missing(programs)
     if absent:
-        packages = " ".join(sorted({PROGRAMS[program] for program in absent}))
+        packages = " ".join(sorted({programs[program] for program in absent}))
         print(f"Tests that need {', '.join(absent)} cannot run; install: {packages}", file=sys.stderr)
     return 1 if absent and os.environ.get("CI") == "true" else 0
 

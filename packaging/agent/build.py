@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from agent import __version__  # noqa: E402 - of this checkout
-from agent.service_linux import HOOK, HOOK_FILE, SYSUSERS, USER, asking, unit  # noqa: E402
+from agent.service_linux import GROUPS, HOOK, HOOK_FILE, SYSUSERS, USER, asking, unit  # noqa: E402
 
 STATE = "/var/lib/watchdesk-agent"
 LIBRARY = "usr/lib/watchdesk-agent"
@@ -39,6 +39,9 @@ sys.exit(main())
 # An upgrade keeps who the machine is and what it has not sent; removing the package means that it is watched no more.
 INSTALLED = f"""\
 getent passwd {USER} >/dev/null || useradd --system --home-dir {STATE} --no-create-home --shell /usr/sbin/nologin {USER}
+for group in {" ".join(GROUPS)}; do
+    if getent group $group >/dev/null; then usermod --append --groups $group {USER}; fi
+done
 install -d -m 0700 -o {USER} -g {USER} {STATE}
 python3 -IS -m compileall -q /{LIBRARY} || true
 if [ -d /run/systemd/system ]; then

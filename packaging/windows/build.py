@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import py_compile
 import re
 import subprocess
 import sys
@@ -97,7 +98,27 @@ def files(python: bytes, psutil: bytes) -> dict[str, bytes]:
     content |= {
         f"lib/{path.relative_to(ROOT).as_posix()}": path.read_bytes() for path in (ROOT / "agent").rglob("*.py")
     }
+    content |= dict(compiled(content, archive.removesuffix(".zip").removeprefix("python")))
     return content | {"watchdesk-agent.cmd": COMMAND.encode(), "LICENSE.txt": (ROOT / "LICENSE").read_bytes()}
+
+
+def compiled(content: Mapping[str, bytes], version: str) -> Iterator[tuple[str, bytes]]:
+    """Yield what Python would write beside its sources: where nothing is written later, nothing is left behind.
+
+    Raises:
+        BuildError: this is not the Python that will read it.
+    """
+    if version != f"{sys.version_info.major}{sys.version_info.minor}":
+        raise BuildError(f"build with the version of Python that is packed ({version})")
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder) / "module.py", Path(folder) / "module.pyc"
+        for place in sorted(
+            PurePosixPath(path) for path in content if path.startswith("lib/") and path.endswith(".py")
+        ):
+            source.write_bytes(content[str(place)])
+            py_compile.compile(str(source), str(made), str(place), doraise=True, invalidation_mode=unchecked)
+            yield str(place.parent / "__pycache__" / f"{place.stem}.cpython-{version}.pyc"), made.read_bytes()
 
 
 def key(path: str) -> str:

@@ -17,17 +17,17 @@ from pathlib import Path
 # Where nobody gave it files for in- and output, Wine has some that cannot be used, and Windows none: here it gets NUL.
 LAUNCHER = """\
 #include <windows.h>
-#include <stdlib.h>
 typedef int (*Main)(int, wchar_t **);
-static int start(int argc, wchar_t **argv) {
-    return ((Main) GetProcAddress(LoadLibraryW(L"python311.dll"), "Py_Main"))(argc, argv);
-}
-int wmain(int argc, wchar_t **argv) { return start(argc, argv); }
-int WINAPI wWinMain(HINSTANCE a, HINSTANCE b, LPWSTR c, int d) {
+int wmain(int argc, wchar_t **argv) {
+#ifdef WITHOUT_CONSOLE
     static const DWORD names[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
+    STARTUPINFOW given;
+    GetStartupInfoW(&given);
+    if (given.cbReserved2 >= sizeof(int)) *(int *) given.lpReserved2 = 0;
     for (int i = 0; i < 3; i++)
         SetStdHandle(names[i], CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE, 3, NULL, OPEN_EXISTING, 0, NULL));
-    return start(__argc, __wargv);
+#endif
+    return ((Main) GetProcAddress(LoadLibraryW(L"python311.dll"), "Py_Main"))(argc, argv);
 }
 """
 COMPILER = "x86_64-w64-mingw32-gcc"
@@ -57,8 +57,8 @@ def interpreter(panda: Path, psutil: Path, folder: Path) -> Path:
                 (parts / Path(name).name).write_bytes(wheel.read(name))
     (folder / "launcher.c").write_text(LAUNCHER)
     build = [COMPILER, "-municode", "-s", str(folder / "launcher.c")]
-    for name, kind in (("python.exe", "-mconsole"), ("pythonw.exe", "-mwindows")):
-        subprocess.run([*build, kind, "-o", str(parts / name)], check=True)
+    for name, kind in (("python.exe", ["-mconsole"]), ("pythonw.exe", ["-mwindows", "-DWITHOUT_CONSOLE"])):
+        subprocess.run([*build, *kind, "-o", str(parts / name)], check=True)
     _forwarder(psutil, folder, parts / "python3.dll")
     packed = folder / "python-embed.zip"
     with zipfile.ZipFile(packed, "w") as archive:
