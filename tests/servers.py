@@ -23,7 +23,6 @@ PROGRAMS = {
     "debootstrap": "debootstrap",
     "wixl": "wixl",
     "msiinfo": "msitools",
-    "ip": "iproute2",
     "systemd-analyze": "systemd",
 }
 # what only `make soak` drives: Wine, and what builds a launcher for it
