@@ -11,7 +11,7 @@ from datetime import datetime
 from agent.diagnosis.arguments import name
 from agent.diagnosis.catalogue import Found, diagnosis
 from agent.diagnosis.errors import NotFound
-from agent.diagnosis.words import moment, size
+from agent.diagnosis.words import count_of, moment, size
 from agent.heavy.tools import listing, mapping, number, strings
 from agent.redact import clean
 
@@ -165,9 +165,9 @@ def _explain(look: Look, runtime: str, wanted: str, rows: list[dict[str, object]
     limit = number(row["memory_limit"]) or 0
     values: dict[str, str | float] = {
         "name": str(row["name"]), "image": str(row["image"]), "at": moment(at, look.now) if at else "?",
-        "code": round(number(row["code"]) or 0), "error": str(row["error"]),
+        "code": count_of(row["code"]), "error": str(row["error"]),
         "limit": size(limit) if limit else "the machine",
-        "count": round(number(row["failures" if text == SICK else "restarts"]) or 0),
+        "count": count_of(row["failures" if text == SICK else "restarts"]),
     }  # fmt: skip
     return Found(text, values, data)
 

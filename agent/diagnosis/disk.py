@@ -13,7 +13,7 @@ from agent.diagnosis.catalogue import Found, diagnosis
 from agent.diagnosis.errors import NotFound
 from agent.diagnosis.processes import processes
 from agent.diagnosis.walk import Folder, mount_of, mount_points, unescape, walk
-from agent.diagnosis.words import moment, shown_path, size
+from agent.diagnosis.words import count_of, moment, shown_path, size
 from agent.heavy.tools import mapping, number
 
 TYPE_CHECKING = False
@@ -112,7 +112,7 @@ def top_dirs(look: Look, asked: TopDirs) -> Found:
         "complete": found.complete,
         "total": space.total,
         "free": space.free,
-        "since": round(number(before.get("time")) or 0),
+        "since": count_of(before.get("time")),
     }  # fmt: skip
     text, values = _explain(look, top, found, space, grown, number(before.get("time")) or 0)
     return Found(text, values, data, truncated=not found.complete)
@@ -218,7 +218,7 @@ def _row(one: Folder, grown: dict[bytes, int]) -> dict[str, object]:
 
 def growth(found: Walk, sizes: dict[str, object]) -> dict[bytes, int]:
     """Return how much directories have grown since they were remembered, and new ones that would have been."""
-    known = {name: round(number(amount) or 0) for name, amount in sizes.items()}
+    known = {name: count_of(amount) for name, amount in sizes.items()}
     smallest = min(known.values(), default=0)
     kept_all = len(known) < REMEMBERED
     out = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agent.diagnosis.arguments import name
 from agent.diagnosis.catalogue import Found, diagnosis
 from agent.diagnosis.errors import NotFound
+from agent.diagnosis.words import count_of
 from agent.heavy import smart
 from agent.heavy.tools import NOT_FOUND, listing, mapping, number, strings
 from agent.probes import NoData
@@ -72,12 +73,12 @@ def health(look: Look, asked: Health) -> Found:
         missing = (number(array["total"]) or 0) - (number(array["active"]) or 0)
         if missing > 0:
             values: dict[str, str | float] = {
-                "array": str(array["array"]), "count": round(missing), "total": round(number(array["total"]) or 0),
+                "array": str(array["array"]), "count": round(missing), "total": count_of(array["total"]),
                 "failed": str(array["failed"]) or "?",
             }  # fmt: skip
             found.append((8, DEGRADED, values))
     found.extend(
-        (2, KERNEL, {"disk": str(one["disk"]), "count": round(number(one["errors"]) or 0)})
+        (2, KERNEL, {"disk": str(one["disk"]), "count": count_of(one["errors"])})
         for one in errors if one["errors"] and asked.device in ("", one["disk"])
     )  # fmt: skip
     if found:
@@ -95,7 +96,7 @@ def judge(one: dict[str, object]) -> tuple[int, str, dict[str, str | float]] | N
     """Return (how bad it is, sentence, values) of a disk, None for a good one."""
 
     def count(fact: str) -> int:
-        return round(number(one.get(fact)) or 0)
+        return count_of(one.get(fact))
 
     values: dict[str, str | float] = {"disk": str(one["disk"]), "model": str(one.get("model") or "?")}
     if one.get("passed") is False:
@@ -142,7 +143,7 @@ def of_report(disk: str, report: dict[str, object]) -> dict[str, object]:
     passed = mapping(report.get("smart_status")).get("passed")
     one["passed"] = passed if isinstance(passed, bool) else None
     for entry in map(mapping, listing(mapping(report.get("ata_smart_attributes")).get("table"))):
-        identity, raw = int(number(entry.get("id")) or 0), number(mapping(entry.get("raw")).get("value"))
+        identity, raw = count_of(entry.get("id")), number(mapping(entry.get("raw")).get("value"))
         if identity in smart.SECTORS:
             one[smart.SECTORS[identity]] = raw
         elif identity == CRC:

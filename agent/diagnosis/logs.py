@@ -21,6 +21,7 @@ MOST = 2_000
 MAX_LINE = 400
 TAIL = 2 << 20  # bytes of a file, from its end
 FILES = ("/var/log/syslog", "/var/log/messages", "/var/log/kern.log")
+LEVELS = tuple("01234567")
 ERROR = 3  # of syslog: and what is below is worse
 WARNING = 4
 WORSE = ("panic", "fatal", "critical", "error", "fail", "segfault", "out of memory", "refused", "denied", "corrupt")
@@ -66,7 +67,8 @@ def of_json(text: str) -> Line | None:
     if isinstance(message, list):
         message = bytes(one for one in message if isinstance(one, int) and 0 <= one < 256).decode("utf-8", "replace")
     source = "kernel" if entry.get("_TRANSPORT") == "kernel" else source_of(entry)
-    level = int(number(entry.get("PRIORITY")) or 6) if strings(entry.get("PRIORITY")) != "0" else 0
+    told = strings(entry.get("PRIORITY"))
+    level = int(told) if told in LEVELS else 6
     return Line(at / 1e6, source, level, strings(message), strings(entry.get("MESSAGE_ID")))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from agent.heavy.tools import number
 from agent.redact import HIDDEN, clean, redact
 
 TYPE_CHECKING = False
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 DAY = 86_400
+MAX_COUNT = 1e15
 MAX_COMMAND = 200
 MAX_PATH = 300
 # Programs that take a password in the same word as -p, and options whose next word is one.
@@ -29,6 +31,12 @@ SECRET_AFTER = {
 }
 SECRET_NAMES = ("password", "passwd", "passphrase", "token", "secret", "apikey", "api-key", "auth", "authkey")
 USER_AND_PASSWORD = ("-u", "--user", "-U", "--proxy-user")
+
+
+def count_of(value: object) -> int:
+    """Return a member of a document as a whole number, 0 for what is none."""
+    found = number(value)
+    return round(found) if found is not None and abs(found) < MAX_COUNT else 0
 
 
 def size(amount: float) -> str:

@@ -164,7 +164,10 @@ def test_arrays_errors_and_disks_that_may_not_be_asked(tmp_path: Path) -> None:
     )
 
 
-@given(st.text(max_size=300), st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)))
+@given(
+    st.text(max_size=300),
+    st.recursive(st.none() | st.integers() | st.text(max_size=9), lambda inner: st.lists(inner, max_size=3)),
+)
 def test_fuzz_what_desks_say(text: str, document: object) -> None:
     desk.jobs(text, list(desk.printers("printer " + text)))
     desk.of_profiler({"SPPowerDataType": document})

@@ -12,6 +12,7 @@ from agent.diagnosis.net_wifi_macos import of_profiler
 from agent.diagnosis.net_wifi_windows import of_netsh
 from tests.agent.diagnosis.looks import diagnose, look
 from tests.agent.diagnosis.networks import needs_networks, network
+from tests.agent.helpers import eventually
 from tests.agent.recorded import Recorded, lay
 
 
@@ -81,7 +82,8 @@ def test_a_real_cable_that_is_pulled() -> None:
             "eth0 works: 10000 Mbit/s, full duplex"
         )
         there.ip("link set eth0 down")
-        assert here.diagnose("net.interface", "name=eth0")["finding"].startswith("eth0 has no link: cable")
+        pulled = "eth0 has no link: cable"  # the kernel tells it within a second
+        eventually(lambda: here.diagnose("net.interface", "name=eth0")["finding"].startswith(pulled), 60)
         here.ip("link set eth0 down")
         assert here.diagnose("net.interface", "name=eth0")["finding"].startswith("eth0 is switched off")
 
