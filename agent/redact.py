@@ -83,7 +83,14 @@ def _address(word: str) -> str:
 def _is_key(word: str) -> bool:
     if len(word) < KEY_LENGTH or word.count("/") > 1 or word.count("-") > 3 or word.count(".") > 2:
         return False
-    if not _KEY_CHARS.issuperset(word):
+    if not _KEY_CHARS.issuperset(word) or _is_host(word):
         return False
     digits = sum(char.isdigit() for char in word)
     return 3 <= digits <= len(word) - 4
+
+
+def _is_host(word: str) -> bool:
+    """Whether it names a machine or a unit: short parts of small letters, behind the last dot letters alone."""
+    *parts, last = word.split(".")
+    is_named = bool(parts) and last.isalpha() and all(len(part) < KEY_LENGTH for part in parts)
+    return is_named and word == word.lower() and not {"+", "/", "_", "="} & set(word)

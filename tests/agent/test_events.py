@@ -135,6 +135,7 @@ def test_an_event_of_a_child_comes_as_it_was_written() -> None:
         ("token = abc123", "abc123"),
         ("X-Secret: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
         ("set-cookie: sid=99", "sid=99"),
+        ("opened 4f9a1c22e7b84d0f9a1c22e7b84d0f9a.session", "4f9a1c22e7b84d0f9a1c22e7b84d0f9a"),
     ],
 )
 def test_secrets_do_not_leave(text: str, gone: str) -> None:
@@ -152,6 +153,7 @@ def test_secrets_do_not_leave(text: str, gone: str) -> None:
         "connect to http://127.0.0.1:8080/health failed: connection refused",
         "disk /dev/disk/by-id/ata-Samsung_SSD_860 is full",
         "ratio 3:4, key = value, 12:30:15",
+        "certificate of db01-prod02.acme-corp1.example expired",
     ],
 )
 def test_evidence_stays(text: str) -> None:
