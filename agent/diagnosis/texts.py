@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agent.diagnosis.texts_zh import ABOUT
 from agent.redact import clean
 
 CLASSES = {
@@ -57,7 +58,9 @@ class Words:
     """Texts in a language of two letters."""
 
     def __init__(self, language: str) -> None:
-        self._texts: Mapping[str, str] = CHINESE if language == "zh" else {}
+        is_chinese = language == "zh"
+        self._texts: Mapping[str, str] = CHINESE if is_chinese else {}
+        self._about: Mapping[str, str] = ABOUT if is_chinese else {}
 
     def __call__(self, text: str) -> str:
         """Return a text."""
@@ -76,7 +79,7 @@ class Words:
         by = {"rule": self("a rule (%s)"), "person": self("%s, a person")}.get(kind, "%s") % clean(who or kind, 80)
         given = ", ".join(f"{key}={value}" for key, value in said["arguments"].items())
         return {
-            "company": clean(str(said["company"]), 100), "about": clean(str(said["about"]), 200),
+            "company": clean(str(said["company"]), 100), "about": self._about.get(said["name"], clean(str(said["about"]), 200)),
             "name": clean(str(said["name"]), 64), "arguments": clean(given, 300) or self("none"), "by": by,
             "class": self(CLASSES[said["class"]]), "ticket": clean(str(said["ticket"]), 32) or self("none"),
             "seconds": int(said["seconds"]), "answer_seconds": int(said["answer_seconds"]),

@@ -28,6 +28,7 @@ from agent.diagnosis.request import find, read
 from agent.diagnosis.sessions import Person, language, present, screen_of
 from agent.diagnosis.store import Store
 from agent.diagnosis.texts import CHINESE, QUESTION, Words
+from agent.diagnosis.texts_zh import ABOUT
 from agent.state import State
 from tests.agent.diagnosis.asker import DEVICE, Asker, answer
 from tests.agent.diagnosis.test_catalogue import an_entry
@@ -316,6 +317,11 @@ def test_every_text_is_there_in_chinese() -> None:
     source = "".join(path.read_text() for path in Path(prompt.__file__).parent.glob("*.py"))
     for text in [*re.findall(r'[wW]ords\(\s*"([^"]+)"\)', source), QUESTION]:
         assert text in CHINESE, text
+
+
+def test_what_is_looked_at_is_told_in_chinese() -> None:
+    assert ABOUT.keys() == registry.catalogue().keys()
+    assert ABOUT["memory.by_process"] in Words("zh").question({**SAID, "name": "memory.by_process"})
 
 
 def _session(folder: Path, name: str, **fields: object) -> None:

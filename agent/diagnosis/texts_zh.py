@@ -1,0 +1,36 @@
+"""What each diagnosis looks at, in Chinese, for the people who are asked. A test sees to it that none is missing."""
+
+from __future__ import annotations
+
+ABOUT = {
+    "cert.chain": "服务器或文件中的证书链：由谁签发，缺少什么或已过期",
+    "changes.recent": "最近的变更：软件包、配置文件、开机",
+    "container.state": "已退出、因内存被终止、反复重启或不健康的容器",
+    "disk.deleted_open": "已删除但仍被进程打开、空间未释放的文件",
+    "disk.health": "磁盘自身的健康状况、缺盘的阵列和读取错误",
+    "disk.top_dirs": "占用磁盘空间的目录和文件，以及自上次查看以来的增长",
+    "log.around": "某一时刻前后内核与程序的日志",
+    "login.failures": "失败的登录：账户、来源、次数",
+    "memory.by_process": "占用内存的进程",
+    "mount.check": "网络挂载是否有响应，是否都已挂载",
+    "net.capture": "短时间的数据包：通信双方、重置、丢包、无人应答的请求",
+    "net.dns": "各 DNS 服务器对某个名称的回答是否一致",
+    "net.http": "某个 HTTP 地址是否有响应、响应内容状态和耗时",
+    "net.interface": "网络接口的链路、速率、双工、错误和丢包",
+    "net.mtu": "能通过的最大数据包",
+    "net.ping": "某台主机是否应答、速度如何",
+    "net.port_holder": "占用某个端口的进程",
+    "net.route": "数据包从本机发出的路径：接口和网关",
+    "net.sockets": "按状态、对端和程序统计的连接",
+    "net.tcp": "某个端口是否接受连接",
+    "net.tls": "服务器的 TLS 证书是否有效、对谁有效、何时到期",
+    "net.traceroute": "途经的路由器，路径在何处中断或成环",
+    "net.wifi": "无线网络的信号",
+    "power.battery": "电池的剩余容量、循环次数和充电状态",
+    "print.queue": "停止的打印机和等待的打印任务",
+    "process.top": "占用 CPU、内存或磁盘最多的进程，以及由谁启动",
+    "process.tree": "一个进程及其上级和下级进程",
+    "service.status": "某项服务的状态、上次退出、重启次数和最后的日志",
+    "time.sync": "时钟偏差，以及由哪项服务校时",
+    "updates.pending": "待安装的更新、其中的安全更新、是否需要重启",
+}
