@@ -79,7 +79,8 @@ class Words:
         by = {"rule": self("a rule (%s)"), "person": self("%s, a person")}.get(kind, "%s") % clean(who or kind, 80)
         given = ", ".join(f"{key}={value}" for key, value in said["arguments"].items())
         return {
-            "company": clean(str(said["company"]), 100), "about": self._about.get(said["name"], clean(str(said["about"]), 200)),
+            "company": clean(str(said["company"]), 100),
+            "about": self._about.get(said["name"], clean(str(said["about"]), 200)),
             "name": clean(str(said["name"]), 64), "arguments": clean(given, 300) or self("none"), "by": by,
             "class": self(CLASSES[said["class"]]), "ticket": clean(str(said["ticket"]), 32) or self("none"),
             "seconds": int(said["seconds"]), "answer_seconds": int(said["answer_seconds"]),
