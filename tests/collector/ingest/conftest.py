@@ -103,7 +103,7 @@ class Port:
 
 
 @contextmanager
-def running(port: Port, *, most: int = 100) -> Iterator[Port]:
+def running(port: Port, *, most: int = 100, interval: float | None = 10.0) -> Iterator[Port]:
     """Run the server of a port in a thread with a loop of its own."""
     started, loop = threading.Event(), asyncio.new_event_loop()
     stop: list[asyncio.Event] = []
@@ -114,7 +114,7 @@ def running(port: Port, *, most: int = 100) -> Iterator[Port]:
 
     async def main() -> None:
         port.server = IngestServer(
-            Settings("127.0.0.1", 0, port.pki.context(), port.pki.ca, 10.0, 0.001, most),
+            Settings("127.0.0.1", 0, port.pki.context(), port.pki.ca, interval, 0.001, most),
             port.log,
             port.register,
             Senders(port.register, {}),

@@ -251,6 +251,17 @@ def test_enrolment_gives_a_device_with_the_labels_of_its_token(port: Port) -> No
     assert record.number < port.records(RecordKind.FRAME)[0].number
 
 
+def test_how_often_an_agent_reads_follows_its_class(tmp_path: Path) -> None:
+    """Where the provider has chosen nothing: servers and the rest each 15 s, desktops each 60 s."""
+    with running(Port(tmp_path), interval=None) as port:
+        secret = port.register.create_enrol_token("acme", "hq", now=START, uses=3)
+        for kind, seconds in (("server", 15.0), ("desktop", 60.0)):
+            status, answer = enrol(port, secret, kind, **{"class": kind})
+            assert (status, answer["interval"]) == (201, seconds)
+        of_token = port.register.create_enrol_token("acme", "hq", now=START, kind="desktop")
+        assert enrol(port, of_token, "pc", **{"class": "server"})[1]["interval"] == 60.0
+
+
 def test_wrong_used_expired_and_revoked_enrolment_tokens_get_one_answer(port: Port) -> None:
     used = port.register.create_enrol_token("acme", "hq", now=START)
     assert enrol(port, used, "first")[0] == 201
