@@ -45,6 +45,7 @@ class SnmpDevice:
     problem: str = ""
     polls: int = 0
     failures: int = 0
+    refused: bool = False  # it answers that it will not, with the credentials that there are
     overruns: int = 0
     seconds: float = 0.0
     answered_at: float | None = None

@@ -283,6 +283,7 @@ class Poller:
             if memory.totals.restarts != restarts:
                 device.fresh_at = 0.0  # it may have other tables now
         device.failures = 0
+        device.refused = False
         device.answered_at = now
         device.seconds = result.seconds
         self._sink.poll(device, readings, numbers, result)
@@ -292,6 +293,9 @@ class Poller:
         self._end(device)
         error = result.error
         device.failures += 1
+        # While every credential waits after a refusal, it is refused still.
+        again = isinstance(error, NotFound) and (bool(error.refused) or device.refused)
+        device.refused = isinstance(error, Refused) or again
         if isinstance(error, Refused | NotFound) and device.speaker is not None:
             # Its keys or its engine have changed: what is known is tried once more, and then not for long.
             device.speaker = None

@@ -41,7 +41,10 @@ ALWAYS: Final = frozenset(
         *("sysUpTime", "upsOutputSource", "upsOutputPercentLoad", "upsEstimatedChargeRemaining", "hrPrinterStatus"),
     )
 )
-_POLL: Final = schema("up", "snmp_scrape_duration_seconds", "snmp_scrape_pdus_returned", "snmp_scrape_packets_retried")
+_POLL: Final = schema(
+    *("up", "snmp_scrape_duration_seconds", "snmp_scrape_pdus_returned", "snmp_scrape_packets_retried"),
+    *("watchdesk_snmp_refused", "watchdesk_snmp_restarts_total"),
+)
 _WORD: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LOG = logging.getLogger(__name__)
 
@@ -171,7 +174,9 @@ class SnmpService:
         """Put a poll into the log."""
         at, heard = self._clock(), readings is not None
         seconds = result.seconds if heard else math.nan
-        numbers = np.array([float(heard), seconds, float(result.requests) if heard else math.nan, result.retries])
+        requests = float(result.requests) if heard else math.nan
+        more = float(device.refused), float(device.memory.totals.restarts)
+        numbers = np.array([float(heard), seconds, requests, result.retries, *more])
         self._observer.rows(device.id, POLL, [(*_POLL, numbers)], at=at, heard=heard)
         if readings is not None and values is not None:
             parts = [(part.schema, part.payload, values[part.start : part.stop]) for part in readings.parts]

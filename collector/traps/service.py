@@ -31,13 +31,25 @@ from collector.snmp.usm import User
 from collector.traps.message import Keys, Trap, read
 
 MINUTE: Final = 60.0
-FLUSH_SECONDS: Final = 2.0
+FLUSH_SECONDS: Final = 2.0  # so that the nothing at which a count begins is seen by a tick of its own
 RECEIVE_BUFFER: Final = 16 << 20
 MOST_AT_ONCE: Final = 256
+AGAIN_SECONDS: Final = 30.0
 MOST_NAMES: Final = 50  # traps of a device that are counted by name
 WORSE: Final = frozenset(
-    ("linkDown", "authenticationFailure", "upsTrapOnBattery", "upsOnBattery", "lowBattery", "bgpBackwardTransition")
+    (
+        *("linkDown", "authenticationFailure", "upsTrapOnBattery", "upsOnBattery", "lowBattery"),
+        *("bgpBackwardTransition", "ciscoEnvMonVoltageNotification", "ciscoEnvMonTemperatureNotification"),
+        *("ciscoEnvMonFanNotification", "ciscoEnvMonRedundantSupplyNotification"),
+        *("entSensorThresholdNotification", "jnxPowerSupplyFailure", "jnxFanFailure", "jnxOverTemperature"),
+    )
 )
+# Whether a UPS runs on battery after a trap, and for how many seconds that holds: UPS-MIB sends it again each minute.
+_BATTERY: Final = {
+    "upsTrapOnBattery": (True, 180.0),
+    "upsOnBattery": (True, 7 * 86_400.0),
+    "powerRestored": (False, 0.0),
+}
 _FORCED_BUFFER: Final = 33
 _IF_NAME: Final = oid.encode("1.3.6.1.2.1.31.1.1.1.1")
 _IF_DESCR: Final = oid.encode("1.3.6.1.2.1.2.2.1.2")
@@ -55,7 +67,10 @@ class Sender:
     window: float = 0.0
     taken: int = 0
     told: bool = False  # that it is limited
+    written: float = 0.0
     dirty: bool = False
+    battery: bool | None = None  # whether it runs on it, as its traps say
+    battery_until: float = 0.0  # they say it again and again, until then
 
 
 class TrapService:
@@ -176,8 +191,14 @@ class TrapService:
         if sender is None or sender.device is not device:
             sender = self.senders[device.id] = Sender(device)
         name = trap.name if trap.name in sender.names or len(sender.names) < MOST_NAMES else "other"
+        if name not in sender.names:  # a count begins at nothing, else its first trap would be no increase
+            sender.names[name] = 0
+            self._write(device.id, sender, now)
         sender.names[name] += 1
         sender.dirty = True
+        if trap.name in _BATTERY:
+            sender.battery, lasts = _BATTERY[trap.name]
+            sender.battery_until = now + lasts
         if now - sender.window >= MINUTE:
             sender.window, sender.taken, sender.told = now, 0, False
         sender.taken += 1
@@ -193,17 +214,28 @@ class TrapService:
         self._poller.hurry(device.id)
 
     def _flush(self) -> None:
-        """Write the counts that have changed."""
+        """Write the counts that have changed, and the others now and then: a rate of nothing is known to be none."""
+        now = self._clock()
         for number, sender in self.senders.items():
-            if not sender.dirty:
+            if now - sender.written < (FLUSH_SECONDS if sender.dirty else AGAIN_SECONDS):
                 continue
+            if sender.battery and now > sender.battery_until:
+                sender.battery = False
+            self._write(number, sender, now)
             sender.dirty = False
-            names = sorted(sender.names)
-            series = [wire.format_series("watchdesk_snmp_traps_total", {"trap": name}) for name in names]
-            series.append("watchdesk_snmp_traps_limited_total")
-            values = np.array([*(float(sender.names[name]) for name in names), float(sender.limited)])
-            self._observer.rows(number, TRAPS, [(*schema(*series), values)], at=self._clock(), heard=True)
         self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _write(self, number: int, sender: Sender, now: float) -> None:
+        names = sorted(sender.names)
+        series = [wire.format_series("watchdesk_snmp_traps_total", {"trap": name}) for name in names]
+        values = [float(sender.names[name]) for name in names]
+        series.append("watchdesk_snmp_traps_limited_total")
+        values.append(float(sender.limited))
+        if sender.battery is not None:
+            series.append("watchdesk_trap_on_battery")
+            values.append(float(sender.battery))
+        self._observer.rows(number, TRAPS, [(*schema(*series), np.array(values))], at=now, heard=sender.dirty)
+        sender.written = now
 
 
 def _words(trap: Trap) -> str:

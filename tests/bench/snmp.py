@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -18,7 +19,13 @@ from statistics import median
 from typing import Any, Final
 from urllib.request import urlopen
 
+import msgspec
+
+from collector.discovery.said import Said, Seen, Swept
+from collector.discovery.sweeps import helper
+from collector.discovery.task import Area, Task
 from tests.bench.figure import Figure
+from tests.collector.discovery.lan import Host, bridge, hosts, inside
 from tests.collector.snmp.load import COUNTERS, GAUGES, WIDE
 from tests.collector.snmp.responder import IF, IFX, USER, addresses
 
@@ -126,6 +133,7 @@ def run() -> Iterator[Figure]:
     yield from _against_the_exporter()
     yield from _fleet()
     yield _traps()
+    yield _discovery()
 
 
 def _against_the_exporter() -> Iterator[Figure]:
@@ -179,6 +187,32 @@ def _fleet() -> Iterator[Figure]:
     yield Figure("snmp.fleet1000_longest_walk_seconds", took["longest"], "s", n=took["polls"])
     yield Figure("snmp.fleet1000_good_polls_share", took["polls"] / (940 * took["wall"] / 10), "ratio", n=took["polls"])
     yield Figure("snmp.fleet1000_overruns", took["overruns"], "1", n=took["polls"])
+
+
+def _discovery() -> Figure:
+    """Sweep a /22 on a real bridge at the pace that is usual, in a network namespace."""
+    name, pace = "snmp.discovery_22_seconds", Task([], interval=0)
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return Figure(name, None, "s", why="network namespaces take root and iproute2")
+
+    def work() -> list[Said]:
+        async def sweep() -> list[Said]:
+            task = msgspec.structs.replace(pace, areas=[Area("hq.acme", "10.9.0.0/22")])
+            async with helper(task) as (said, _):
+                return [what async for what in said]
+
+        with (
+            bridge("br0", "10.9.0.1/22"),
+            hosts(*[lambda n=n: Host(f"v{n}", f"10.9.{n % 4}.{10 + n}/22") for n in range(8)]),
+        ):
+            return asyncio.run(sweep())
+
+    said = inside(work)
+    found = len({what.address for what in said if isinstance(what, Seen)})
+    (swept,) = (what for what in said if isinstance(what, Swept))
+    if found != 8:
+        return Figure(name, None, "s", why=f"{found} of 8 hosts were found")
+    return Figure(name, swept.seconds, "s", swept.packets)
 
 
 def _traps() -> Figure:

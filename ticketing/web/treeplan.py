@@ -76,7 +76,7 @@ def _circle(number: int, links: Mapping[int, LinkView]) -> bool:
 
 
 def _places(roots: Sequence[DeviceView], below: Mapping[int, Sequence[DeviceView]]) -> dict[int, tuple[float, float]]:
-    """Return (x, y) of each device: a parent is in the middle of what hangs on it, a leaf below the one before."""
+    """Return (x, y) of each device: a parent is beside the first of what hangs on it, a leaf below the one before."""
     places: dict[int, tuple[float, float]] = {}
     bottom = _MARGIN
     waiting = [(one.id, 0, False) for one in reversed(roots)]
@@ -88,7 +88,7 @@ def _places(roots: Sequence[DeviceView], below: Mapping[int, Sequence[DeviceView
             places[number] = x, bottom
             bottom += ROW
         elif done:
-            places[number] = x, (places[children[0]][1] + places[children[-1]][1]) / 2
+            places[number] = x, places[children[0]][1]
         else:
             waiting.append((number, depth, True))
             waiting += [(child, depth + 1, False) for child in reversed(children)]
@@ -97,11 +97,10 @@ def _places(roots: Sequence[DeviceView], below: Mapping[int, Sequence[DeviceView
 
 def _box(device: DeviceView, link: LinkView | None, x: float, y: float) -> Box:
     port = link.port if link else ""
-    return Box(device, link, x, y, _fit(device.name, _CHARACTERS), _fit(port, _PORT_CHARACTERS))
-
-
-def _fit(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    if len(port) > _PORT_CHARACTERS:  # its number is at the end
+        port = "…" + port[1 - _PORT_CHARACTERS :]
+    name = device.name if len(device.name) <= _CHARACTERS else device.name[: _CHARACTERS - 1] + "…"
+    return Box(device, link, x, y, name, port)
 
 
 def _line(parent: Box, child: Box) -> str:

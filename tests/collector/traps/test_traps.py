@@ -19,6 +19,8 @@ from collector.traps.message import TRAP_OID, read
 from tests.collector.snmp.agent import Device, device, recording, value
 from tests.collector.snmp.helpers import run
 from tests.collector.snmp.test_service import current, enter, until
+from tests.missing import missing
+from ticketing.scope import EVERYTHING
 
 SNMPTRAP = shutil.which("snmptrap")
 CONFIG = Config(
@@ -29,6 +31,7 @@ CONFIG = Config(
     traps=Traps(listen="127.0.0.1:0", most=5),
 )
 USER = User("trapper", "SHA", "authpass123", "AES", "privpass123")
+AUTHENTICATION = "1.3.6.1.6.3.1.1.5.5"
 LINK_DOWN = "1.3.6.1.6.3.1.1.5.3"
 PORT = 'ifOperStatus{ifIndex="10101",ifName="Gi1/0/1",ifAlias="uplink"'
 
@@ -55,7 +58,7 @@ async def watched(folder: Path) -> AsyncIterator[tuple[Collector, Device]]:
 async def send(port: int, *words: str) -> None:
     """Let net-snmp's tool send a trap, or an inform."""
     if SNMPTRAP is None:
-        pytest.skip("snmptrap is not installed")
+        missing("snmptrap is not installed")
     command = [SNMPTRAP, *[word.replace("HOST", f"127.0.0.1:{port}") for word in words]]
     process = await asyncio.create_subprocess_exec(*command, env={"MIBS": "", "HOME": "/nonexistent"})
     assert await process.wait() == 0
@@ -82,6 +85,10 @@ def test_a_trap_makes_the_poller_look_at_once(tmp_path: Path, words: list[str]) 
     run(work())
 
 
+def opened(made: Collector) -> set[str]:
+    return {one.alertname for one in made.store.incidents(EVERYTHING, limit=50).incidents}
+
+
 def trap(community: bytes, name: str = LINK_DOWN, kind: int = pdu.TRAP) -> bytes:
     bound = pdu.bindings(
         [
@@ -98,6 +105,7 @@ def test_strangers_wrong_communities_and_storms(tmp_path: Path) -> None:
     async def work() -> None:
         async with watched(tmp_path) as (made, peer):
             take = made.traps.take
+            take(trap(b"public", AUTHENTICATION), "127.0.0.1")  # one is enough for a ticket
             take(trap(b"public"), "127.9.9.9")
             take(trap(b"guess"), "127.0.0.1")
             assert made.traps.strange == 2
@@ -106,12 +114,14 @@ def test_strangers_wrong_communities_and_storms(tmp_path: Path) -> None:
                 take(trap(b"public"), "127.0.0.1")
             for number in range(200):
                 take(trap(b"public", f"1.3.6.1.4.1.9999.{number}"), "127.0.0.1")
-            await until(lambda: current(made, "sw1.hq.acme").get("watchdesk_snmp_traps_limited_total") == 2_195)
+            await until(lambda: current(made, "sw1.hq.acme").get("watchdesk_snmp_traps_limited_total") == 2_196)
             found = current(made, "sw1.hq.acme")
             assert found['watchdesk_snmp_traps_total{trap="linkDown"'] == 2_000
             assert len([name for name in found if name.startswith("watchdesk_snmp_traps_total")]) == 51
             assert len(peer.asked) < asked + 100
             assert take(trap(b"public", kind=pdu.INFORM), "127.0.0.1")[:1] == b"\x30"
+            await until(lambda: "SnmpAuthenticationFailure" in opened(made))
+            assert opened(made).isdisjoint({"DeviceRestarted", "EnvironmentTrap", "SnmpCredentialsRefused"})
 
     run(work())
 
