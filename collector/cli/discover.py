@@ -41,7 +41,11 @@ def discover(context: Context, sites: tuple[str, ...], only_plan: bool, rate: fl
     pace = rate or settings.rate
     for line in words(plan(named, ports()), pace):
         click.echo(line)
-    if not only_plan:
+    if only_plan:
+        tried = ", ".join(map(str, settings.ports)) or "none"
+        click.echo(f"by the collector, once to each machine found that is not in the register: TCP ports {tried},")
+        click.echo("and a question for its name to this machine's name server; listening sends nothing")
+    else:
         asyncio.run(_sweep(Task(named, pace, 0, settings.listen, [], settings.scapy)))
 
 
