@@ -62,6 +62,7 @@ class Client:
         self.sock: socket.socket
         self.turn = number
         self.sent = 0.0
+        self.waiting = False
         encoding = "Content-Encoding: deflate\r\n" if packed else ""
         self.before = (
             f"POST /v1/push HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Type: {wire.CONTENT_TYPE}\r\n"
@@ -149,7 +150,7 @@ def push(fleet: list[Client], seconds: float) -> int:
 
 def steady(fleet: list[Client], interval: float, seconds: float) -> tuple[int, list[float]]:
     """Let every client push each `interval` seconds, evenly spread; return how many pushes were answered, and how
-    long each answer took.
+    long each answer took. One that still waits for its last answer lets its turn pass, as an agent does.
     """
     poll = select.epoll()
     by_file = {client.sock.fileno(): client for client in fleet}
@@ -161,6 +162,9 @@ def steady(fleet: list[Client], interval: float, seconds: float) -> tuple[int, l
         due = min(int((now - begin) / interval * len(fleet)), sent + 200)
         for number in range(sent, due):
             client = fleet[number % len(fleet)]
+            if client.waiting:
+                continue
+            client.waiting = True
             client.sent = time.time()
             client.sock.send(client.request(client.sent))
         sent = max(sent, due)
@@ -170,6 +174,7 @@ def steady(fleet: list[Client], interval: float, seconds: float) -> tuple[int, l
                 client.read()
             except ssl.SSLWantReadError:
                 continue
+            client.waiting = False
             took.append(time.time() - client.sent)
     poll.close()
     return len(took), took
