@@ -21,7 +21,13 @@ Format = Literal["text", "json"]
 HEADER: Final = "X-Request-ID"
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 _PLAUSIBLE: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request_id"}
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "request_id",
+    "color_message",
+}
 
 
 def new_id(offered: str = "") -> str:

@@ -105,8 +105,8 @@ def status_of(answer: bytes) -> int:
 def record(desk: Desk, target: Path) -> None:
     """Make the recording of this release."""
     prepare(desk)
-    collector = desk.serve()
     secret = token(desk)
+    collector = desk.serve()
     found = []
     for name, (body, headers) in bodies().items():
         answer = exchange(desk.port + 1, secret, body, headers)

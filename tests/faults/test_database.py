@@ -17,12 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from collector.database import open_database
-from collector.register import Register
 from tests import postgres
 from tests.e2e.desk import Desk, eventually
 from tests.e2e.desk import desk as run_desk
-from tests.faults.checking import judge, prepare, records, token
+from tests.faults.checking import judge, prepare, records, registered, token
 from tests.faults.model import Model
 from tests.faults.seeds import new_seed
 from tests.faults.sender import Sender
@@ -40,14 +38,6 @@ def locked(desk: Desk) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
-
-
-@contextmanager
-def registered(desk: Desk) -> Iterator[Register]:
-    """The register of a desk on SQLite."""
-    engine = open_database(f"sqlite:///{desk.data / 'watchdesk.db'}")
-    yield Register(engine)
-    engine.dispose()
 
 
 def enrol(desk: Desk, secret: str) -> tuple[int, str | None]:
@@ -72,10 +62,10 @@ def run_locked(desk: Desk, seed: int, seconds: float) -> None:
     """Lock the database for a time, under load."""
     chance = random.Random(seed)
     prepare(desk)
-    desk.serve()
     sender = Sender(desk.port + 1, token(desk), chance)
     with registered(desk) as register:
         secret = register.create_enrol_token("acme", "hq", now=time.time())
+    desk.serve()
     told: list[tuple[int, str | None]] = []
     asking = threading.Thread(target=lambda: told.append(enrol(desk, secret)))
     with locked(desk):
@@ -108,10 +98,10 @@ def run_crashes(desk: Desk, server: postgres.Postgres, seed: int, crashes: int) 
     chance = random.Random(seed)
     url = server.database()
     prepare(desk, f"database: {url}\n")
+    sender = Sender(desk.port + 1, token(desk, url=url), chance)
     desk.serve()
     engine = connect(url)
     desk._store = Store(engine)
-    sender = Sender(desk.port + 1, token(desk), chance)
     for _ in range(crashes):
         push_for(sender, chance.uniform(0.2, 1.0))
         server.crash()
@@ -122,7 +112,7 @@ def run_crashes(desk: Desk, server: postgres.Postgres, seed: int, crashes: int) 
     engine.dispose()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.soak
 @pytest.mark.parametrize("failed", [None, *FAILED_BEFORE])
 def test_postgresql_crashes_five_times(tmp_path: Path, failed: int | None) -> None:
     with postgres.running() as server, run_desk(tmp_path) as desk:

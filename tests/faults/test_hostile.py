@@ -101,9 +101,10 @@ def run(desk: Desk, seed: int, bodies: int, replays: int) -> None:
     """Send rubbish, bombs and what was sent before; then see what has come of it: nothing."""
     chance = random.Random(seed)
     prepare(desk)
-    collector = desk.serve()
     good = Sender(desk.port + 1, token(desk, "good"), chance)
-    bad = Caller(desk.port + 1, secret := token(desk, "bad"))
+    secret = token(desk, "bad")
+    collector = desk.serve()
+    bad = Caller(desk.port + 1, secret)
     for number in range(bodies):
         body, kind = malformed(chance)
         status, content = bad.post(body, kind)

@@ -21,8 +21,8 @@ def run(desk: Desk, seed: int, cycles: int) -> None:
     """Push, kill, start again; then hold what is left against the model."""
     chance = random.Random(seed)
     prepare(desk)
-    collector = desk.serve()
     sender = Sender(desk.port + 1, token(desk), chance)
+    collector = desk.serve()
     for _ in range(cycles):
         end = time.monotonic() + chance.uniform(0.0, 0.8)
         while time.monotonic() < end:

@@ -28,9 +28,10 @@ def run(desk: Desk, seed: int, heals: int) -> None:
     """Break the network and mend it, again and again, under load."""
     chance = random.Random(seed)
     prepare(desk)
+    secret = token(desk)
     desk.serve()
     with network(desk.port + 1, chance) as between:
-        sender = Sender(between.port, token(desk), chance, timeout=0.5)
+        sender = Sender(between.port, secret, chance, timeout=0.5)
         for mode in itertools.islice(itertools.cycle(chance.sample(MODES, len(MODES))), heals):
             for between.mode in ("pass", mode):
                 for _ in range(chance.randrange(2, 5)):

@@ -117,6 +117,7 @@ def sound(disk: Disk, folder: Path, torn: random.Random) -> int:
 def trace(desk: Desk, seed: int) -> Path:
     """Let a collector that is traced take some pushes, one after the other; return what strace saw."""
     prepare(desk)
+    sender = Sender(desk.port + 1, token(desk), random.Random(seed))
     seen = desk.folder / "trace"
     calls = "trace=openat,close,write,writev,sendto,sendmsg,fdatasync"
     command = ["strace", "-f", "-qq", "-xx", "-s", "1000000", "-e", calls, "-e", "signal=none", "-o", str(seen)]
@@ -124,7 +125,6 @@ def trace(desk: Desk, seed: int) -> Path:
     desk.collector = Process(command, desk.folder / "serve.log")
     desk.processes.append(desk.collector)
     eventually(desk.ready, seconds=90, otherwise=desk.collector.output)
-    sender = Sender(desk.port + 1, token(desk), random.Random(seed))
     sender.hangs_up = False
     for _ in range(PUSHES):
         sender.read()

@@ -14,9 +14,8 @@ from agent import wire
 from agent.wire import Kind
 from tests.e2e.desk import Desk, eventually
 from tests.e2e.desk import desk as run_desk
-from tests.faults.checking import prepare
+from tests.faults.checking import prepare, registered
 from tests.faults.model import SERIES
-from tests.faults.test_database import registered
 
 
 def push(desk: Desk, secret: str, level: float, series: int, seq: int) -> None:
@@ -64,7 +63,7 @@ def run(desk: Desk, devices: int, series: int) -> None:
     assert desk.collector.stop(60) == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.soak
 def test_a_storm(tmp_path: Path) -> None:
     with run_desk(tmp_path) as desk:
         run(desk, devices=10, series=200)
