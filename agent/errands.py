@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent.log import Log
 
 FIRST = 20.0  # seconds after the start of the agent, for its first readings come before
+SOONEST = 600.0  # seconds between two runs of a reading that something asks for before its time
 PAUSE = 2.0  # between two children
 MAX_SERIES = 3_000
 MAX_MEMORY = 16_000  # characters; it goes on a command line
@@ -98,6 +99,12 @@ class Errands:
             errand = self.list[heavy.name] = Errand(heavy, FOREVER, self._memory.get(heavy.name, ""))
         if errand.due == FOREVER:
             errand.due = max(now, errand.began + heavy.every)
+
+    def soon(self, name: str, at: float) -> None:
+        """Have a reading that comes by itself taken at a time already, but not more often than each SOONEST seconds."""
+        errand = self.list.get(name)
+        if errand is not None:
+            errand.due = min(errand.due, max(at, errand.began + SOONEST))
 
     def step(self, now: float) -> bool:
         """Start, read or end a child; return whether new readings have come."""

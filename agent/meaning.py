@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from agent.events import Event
 from agent.heavy import JOURNAL, TOP
 
@@ -17,13 +19,19 @@ if TYPE_CHECKING:
 BUSY = 0.9  # share of all processors, over one interval
 MEMORY_LEFT = 0.08
 MOST_SESSIONS = 20  # told by name in one reading
+# Files that change with what is installed and who has an account: then the inventory is worth a look before its time.
+TRACES = (
+    "/var/lib/dpkg/status", "/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages", "/usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "/lib/apk/db/installed", "/var/lib/pacman/local", "/etc/passwd", "/etc/os-release",
+)  # fmt: skip
+SETTLE = 60.0  # seconds: an upgrade writes them again and again
 
 
 class Meaning:
     """Looks at each reading beside the one before."""
 
     __slots__ = ("_errands", "_errors", "_events", "_host", "_idle", "_idle_names", "_journal", "_monotonic",
-                 "_sessions", "_taken")  # fmt: skip
+                 "_sessions", "_taken", "_traces")  # fmt: skip
 
     def __init__(
         self, host: Host, events: Events, errands: Errands, journal: Journal | None, monotonic: Callable[[], float]
@@ -35,6 +43,7 @@ class Meaning:
         self._monotonic = monotonic
         self._errors = journal.count() if journal is not None else None
         self._sessions: set[tuple[str, str, str]] | None = None
+        self._traces: tuple[int, ...] | None = None
         self._idle_names: list[str] = []
         self._idle = 0.0
         self._taken = 0.0
@@ -50,6 +59,13 @@ class Meaning:
                 self._errands.ask(JOURNAL, now)
             self._errors = errors
         self._look_at_sessions()
+        self._look_at_traces(now)
+
+    def _look_at_traces(self, now: float) -> None:
+        before, self._traces = self._traces, tuple(changed(self._host.root + path) for path in TRACES)
+        if before is not None and before != self._traces:
+            for name in ("inventory", "updates"):
+                self._errands.soon(name, now + SETTLE)
 
     def _is_short(self, readings: Mapping[str, float], now: float) -> bool:
         """Whether the processors were busy since the last reading, or memory is all but used up."""
@@ -74,3 +90,11 @@ class Meaning:
             for user, place, session in sorted(changed)[:MOST_SESSIONS]:
                 text = f"{user} has logged {verb} ({place})"
                 self._events.add(Event("login", user, "info", text, {"user": user, "from": place, "session": session}))
+
+
+def changed(path: str) -> int:
+    """Return when a file was changed, in nanoseconds; 0 if it is not there."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0

@@ -16,7 +16,7 @@ from agent import wire
 from agent.dbus import DBusError, decode, encode_call, split
 from agent.errands import Errands
 from agent.events import Events
-from agent.heavy import TOP
+from agent.heavy import TOP, every_heavy
 from agent.journal import Journal, siphash24
 from agent.meaning import Meaning
 from agent.probes.host import Host
@@ -352,6 +352,30 @@ def test_evidence_is_taken_when_the_processors_are_busy_or_memory_is_short() -> 
     assert [look(*given) for given in ((100.0, 50.0), (109.0, 50.0), (109.5, 50.0), (119.0, 50.0), (128.0, 5.0))] == [
         False, False, True, False, True,
     ]  # fmt: skip
+
+
+def test_what_is_installed_or_gets_an_account_brings_the_inventory_forward(tmp_path: Path) -> None:
+    clock = Clock(100_000.0)
+    inventory = every_heavy("linux")["inventory"]
+    errands = Errands([inventory], [], lambda _words: pytest.fail("not yet"), Events(clock, clock), Lines(), clock.now)
+    errand = errands.list["inventory"]
+    meaning = Meaning(Host(root=str(tmp_path)), Events(clock, clock), errands, None, clock)
+    lay(tmp_path, {"var/lib/dpkg/status": b"Package: a\n"})
+    errand.began, errand.due = clock.now, clock.now + inventory.every
+    for _ in range(3):
+        meaning.look({})
+        assert errand.due == 100_000.0 + inventory.every  # nothing has changed
+    clock.now += 60
+    os.utime(tmp_path / "var/lib/dpkg/status", (1, 1))
+    meaning.look({})
+    assert errand.due == 100_600.0  # not more often than that
+    clock.now += 3_600
+    lay(tmp_path, {"etc/passwd": b"eve:x:0:0::/:/bin/sh\n"})
+    errand.due = clock.now + inventory.every
+    meaning.look({})
+    assert errand.due == clock.now + 60
+    meaning.look({})
+    assert errand.due == clock.now + 60
 
 
 def test_the_journal_is_asked_only_when_it_has_new_errors(tmp_path: Path) -> None:
