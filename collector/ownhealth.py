@@ -88,12 +88,14 @@ class OwnHealth:
                 counts = fresh and not life.excused and labels.get("class") not in {"desktop", "printer"}
                 expected[customer] += counts
                 alive[customer] += counts and life.up
+            begun = self._collector.pipeline.begun.copy()
             missing: Counter[str] = Counter()
             for each in state.fleet.devices.values():
                 if each.refused:
                     missing[each.labels.get("customer", "")] += each.missing()
         for customer in expected.keys() - {"", CUSTOMER}:
             yield "watchdesk_self_series_refused", {"of": customer}, float(missing[customer])
+            yield "watchdesk_self_alerts_total", {"of": customer}, float(begun[customer])
             yield "watchdesk_self_customer_expected", {"of": customer}, float(expected[customer])
             yield "watchdesk_self_customer_alive", {"of": customer}, float(alive[customer])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from collector import alerts
 from collector.bulk import Bulk
 from collector.log import MergedReader, Record, Tail
 from collector.state import State, write_snapshot
+from rules.alerts import Transition
 from ticketing.alert import Alert
 from ticketing.errors import Unavailable
 from ticketing.maintenance import Window
@@ -36,6 +38,7 @@ class Pipeline:
 
     Attributes:
         records: how many records were applied since the start.
+        begun: how many alerts began to fire since the start, by customer.
         retries: how often the store was not there and a commit was tried again.
         snapshot_position: the last record that the snapshot on disk holds; a start reads from there.
         tick_cost: seconds of the processor that a tick takes, about, with its commit.
@@ -57,6 +60,7 @@ class Pipeline:
         self.lock = threading.Lock()
         self.head = 1
         self.records = 0
+        self.begun: Counter[str] = Counter()
         self.retries = 0
         self.snapshot_position = 0
         self.tick_cost = 0.0
@@ -163,13 +167,13 @@ class Pipeline:
 
     def _apply(self, bulk: Bulk, first: int, end: int) -> None:
         with self.lock:
-            self._pending += alerts.from_transitions(bulk.apply(self.state, first, end))
+            self._pending += self._counted(bulk.apply(self.state, first, end))
 
     def _tick(self, record: Record) -> list[Alert]:
         """Apply a tick; return the alerts that changed since the last one."""
         with self.lock:
             before = time.perf_counter()
-            changes = self._pending + alerts.from_transitions(self.state.apply(record))
+            changes = self._pending + self._counted(self.state.apply(record))
             self._observe(time.perf_counter() - before)
             self._pending = []
             self._windows += self.state.windows
@@ -177,6 +181,11 @@ class Pipeline:
             if record.received - self._values_at >= VALUES_EVERY:
                 self._values_at = record.received
                 changes += alerts.from_active(self.state.engine.active(), record.received)
+        return changes
+
+    def _counted(self, transitions: list[Transition]) -> list[Alert]:
+        changes = alerts.from_transitions(transitions)
+        self.begun.update(alert.customer for alert in changes if alert.state == "firing")
         return changes
 
     def _commit(self, tick: Record, changes: list[Alert]) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from ticketing.decide import Policy, Reason
 from ticketing.incident import Hold, Incident, Kind, Severity, State
 from ticketing.meaning import DEPENDS_ON, depends_on, fed_by, runs_on, topic
@@ -22,9 +24,8 @@ SITE_DOWN: Final = "SiteDown"
 _JOIN: Final = 4 * 3600.0  # seconds that a group of devices with the same fault takes in further ones
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What correlation reads of an incident."""
+class Mark(msgspec.Struct, frozen=True, gc=False):
+    """What correlation reads of an incident; a structure as the incident is, for a storm makes as many."""
 
     id: int
     key: str
@@ -127,6 +128,8 @@ class Scene:
 
     def above(self, mark: Mark) -> Bond | None:
         """Return what a mark belongs under, None if it stands for itself."""
+        if not self._wide and _is_plain(mark):
+            return None
         for parent, reason in self._candidates(mark):
             there = parent.standing or reason is Reason.AFTERMATH_OF
             if parent.id != mark.id and there and not self._is_within(parent, mark):
@@ -317,6 +320,12 @@ class Scene:
                 return False
             parent = above
         return False
+
+
+def _is_plain(mark: Mark) -> bool:
+    """Tell whether nothing but a fault of many devices could have to do with a mark, as with most of a storm."""
+    said = mark.kind is not Kind.NONE or mark.depends or mark.about
+    return not said and not runs_on(mark.alertname) and not topic(mark.alertname)
 
 
 def _is_same(one: Mark, other: Mark) -> bool:

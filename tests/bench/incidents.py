@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,6 +15,8 @@ import sqlalchemy
 from collector.tuning import calm_collector
 from tests import postgres
 from tests.bench.figure import Figure
+from tests.scenarios.story import Story
+from tests.scenarios.test_stories import STORIES
 from ticketing.alert import Alert, fingerprint
 from ticketing.database import connect
 from ticketing.models import Base
@@ -38,10 +40,25 @@ _TEXTS: Final = {
 def run() -> Iterator[Figure]:
     """Yield the storm's three parts and the single alerts, for each database."""
     calm_collector()  # as the collector does
+    yield from causes()
     for name, engines in (("sqlite", _sqlite), ("postgresql", _postgresql)):
         with engines() as engine:
             yield from storm(engine, name)
             yield from singles(engine, name)
+
+
+def causes() -> Iterator[Figure]:
+    """Play all stories of tests/scenarios: tickets for each cause, causes without a ticket, tickets without a cause."""
+    Story.scores.clear()
+    for story in STORIES:
+        with suppress(AssertionError):  # what is wrong is in the score
+            story(None)
+    scores = Story.scores
+    told = sum(score.causes for score in scores)
+    per_cause = sum(score.tickets for score in scores) / told
+    yield Figure("incidents.tickets_per_cause", per_cause, "tickets", n=told)
+    yield Figure("incidents.missed", sum(score.missed for score in scores), "causes", n=told)
+    yield Figure("incidents.false", sum(score.false for score in scores), "tickets", n=told)
 
 
 def storm(engine: sqlalchemy.Engine, name: str) -> Iterator[Figure]:

@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -46,6 +47,16 @@ from ticketing.work import Act
 T = 1_760_000_400.0  # a Thursday, 09:00 UTC
 POLLED = frozenset({"network", "ups", "printer"})
 NORMAL = {"node_boot_time_seconds": T - 864_000.0}
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many tickets there should be at an end of a story, and how many there were."""
+
+    causes: int
+    tickets: int
+    missed: int
+    false: int
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,13 @@ class Device:
 
 
 class Story:
-    """Devices of a register file, a state machine with the shipped rules, a store."""
+    """Devices of a register file, a state machine with the shipped rules, a store.
+
+    Attributes:
+        scores: of all ends of all stories of this process, for who measures them.
+    """
+
+    scores: ClassVar[list[Score]] = []
 
     def __init__(self, register: str, *, step: float = 15.0, own: str = "", restart: float | None = None) -> None:
         """`own` is a rule file of the provider; `restart` is when the collector dies and comes back."""
@@ -179,16 +196,18 @@ class Story:
         """Let time go on until then; these tickets must exist, and no other."""
         self.run(until)
         found = self.tickets()
-        faults = []
+        faults, tickets, missed = [], len(found), 0
         for want in wanted:
             fits = [one for one in found if (one.alertname, one.device) == (want.alertname, want.device)]
             best = min(fits, key=lambda one: len(want.faults(one)), default=None)
             if best is None:
                 faults.append(f"missing: {want}")
+                missed += 1
                 continue
             faults += [f"{best.key}: {fault}" for fault in want.faults(best)]
             found.remove(best)
         faults += [f"surplus: {one.number} {one.key} {one.state} P{one.priority}" for one in found]
+        self.scores.append(Score(len(wanted), tickets, missed, len(found)))
         assert not faults, "\n".join(["", *faults, "", *self.tell()])
         self._check_timelines()
 
