@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 import time
 from typing import Any, Final
@@ -12,7 +11,9 @@ import click
 import msgspec
 
 from collector.cli.context import Context, pass_context, show_json, show_table
+from collector.cli.found import show_found
 from collector.cli.local import ask, tell
+from ticketing.clean import line
 from ticketing.diagnosis.asked import OVER, State
 from ticketing.diagnosis.catalogue import Argument, load
 from ticketing.diagnosis.telling import outcome
@@ -58,9 +59,9 @@ def diagnose(
     if as_json:
         show_json(found)
     elif found["state"] == State.DONE:
-        click.echo(found["finding"] or "Nothing was found.")
+        click.echo(line(found["finding"]) or "Nothing was found.")
         if found["data"] is not None:
-            click.echo(json.dumps(found["data"], indent=2, ensure_ascii=False))
+            show_found(found["data"])
     sys.exit(0 if found["state"] == State.DONE else _FAILED)
 
 
