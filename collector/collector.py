@@ -70,6 +70,7 @@ from ticketing.outbox.sender import Sender, Surroundings
 from ticketing.store import Store
 
 HOUSEKEEPING_SECONDS = 2.0
+TWO_SENDERS = "two senders report with this device's token: it may be stolen, or the machine was cloned"
 _LOG = logging.getLogger(__name__)
 
 
@@ -289,6 +290,7 @@ class Collector:
     async def _start_watching(self) -> None:
         """Begin to look at the devices that have no agent."""
         observer = Observer(self.ingest.observe, self.intake.schemas, self.clock)
+        self.intake.forked = lambda device: observer.event(device.id, "security", "token", "error", TWO_SENDERS, {})
         try:
             self.snmp = SnmpService(
                 self.config.snmp,

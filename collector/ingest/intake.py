@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Final, NamedTuple
@@ -16,6 +17,9 @@ from collector.observed import OWN
 from collector.register import Device
 
 MAX_EPOCHS = 64  # of a device that are told apart: each crash of an agent, and each long backlog, begins a new one
+FORK_SLACK: Final = 60.0  # seconds that clocks may be apart before two senders are seen in one token
+FORK_TOLD: Final = 600.0
+_EARLIEST: Final = 1e9  # an epoch that is no time of day says nothing
 SKEW_TOLERANCE = 2.0  # seconds that a clock may be off before its times are corrected
 _ROW: Final = struct.Struct("<4sB3xIIQQQIId")  # the head of a frame, of its rows, and the time of the first
 _ROW_HEAD: Final = wire.ROWS_HEADER.size + 8
@@ -42,6 +46,11 @@ class Sender:
     shape: bytes = b""
     crc: int = 0
     columns: int = 0
+    newest: int = 0  # epoch
+    forked_at: float = 0.0  # when that was told last
+
+    def __post_init__(self) -> None:
+        self.newest = max(self.marks, default=0)
 
 
 @dataclass(slots=True)
@@ -69,10 +78,12 @@ class Intake:
 
     Attributes:
         schemas: the number of columns of each schema that is known, by its id.
+        forked: called when a device's token is used by two senders, at most every FORK_TOLD seconds of a device.
     """
 
     def __init__(self, accounts: Accounts | None = None) -> None:
         self.schemas: dict[int, int] = {}
+        self.forked: Callable[[Device], None] = lambda _: None
         self._accounts = accounts or Accounts(Limits())
 
     def take(self, sender: Sender, body: bytes, *, sent: float | None, now: float) -> Taken:
@@ -104,6 +115,8 @@ class Intake:
                         rows = wire.read_rows(body, frame, path)
                         known = self.schemas.get(rows.schema) or schemas.get(rows.schema)
                         _check_rows(body, rows, known, path)
+                        if new and frame.seq and frame.epoch < sender.newest:
+                            self._look_for_fork(sender, _TIMES[rows.rows].unpack_from(body, rows.times)[0], now)
                         if known is None:
                             need.append(rows.schema)
                         elif rows.schema != sender.schema:
@@ -121,8 +134,18 @@ class Intake:
         if need:
             raise Refusal(409, "rows of a schema that is not known", need=tuple(dict.fromkeys(need)))
         self.schemas.update(schemas)
-        sender.marks = marks
+        sender.marks, sender.newest = marks, max(marks, default=0)
         return taken
+
+    def _look_for_fork(self, sender: Sender, time: float, now: float) -> None:
+        """Tell of rows in an epoch that had ended: an agent that began another (its number is when, in milliseconds)
+        never adds to the one before; somebody else reports with its token.
+        """
+        began = sender.newest / 1000
+        timely = _EARLIEST < began <= now + FORK_SLACK
+        if timely and time > began + FORK_SLACK and now - sender.forked_at >= FORK_TOLD:
+            sender.forked_at = now
+            self.forked(sender.device)
 
     def take_row(self, sender: Sender, body: bytes, *, sent: float | None, now: float) -> Row | None:
         """Take the push that most pushes are: a single new frame with a single row of a schema that is known.
@@ -138,7 +161,7 @@ class Intake:
         if columns != self.schemas.get(schema) or _ROW_HEAD + 8 * columns != length or not 0 <= time < 1e11:
             return None
         before = sender.marks.get(epoch)
-        if before is None or seq <= before or schema != sender.schema:
+        if before is None or seq <= before or schema != sender.schema or epoch < sender.newest:
             return None
         begun = zlib.crc32(_ZERO, zlib.crc32(body[:12]))
         if zlib.crc32(body[16:], begun) != crc:

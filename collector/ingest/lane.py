@@ -91,6 +91,7 @@ class Lane:
                         and whole.left > 0
                         and before is not None
                         and seq > before
+                        and epoch >= sender.newest
                         and body.startswith(sender.start)
                         and body[_SHAPE] == sender.shape
                         and schemas.get(sender.schema) == sender.columns
