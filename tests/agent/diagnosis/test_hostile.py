@@ -12,6 +12,7 @@ from agent.diagnosis.arguments import spec
 from agent.diagnosis.audit import entries, verify
 from agent.diagnosis.catalogue import catalogue
 from agent.diagnosis.request import MAX_REQUESTS
+from agent.state import FILES, FOLDERS
 from tests.agent.authority import Authority
 from tests.agent.collector import TestCollector, running
 from tests.agent.diagnosis.asker import Asker, answer
@@ -236,10 +237,7 @@ def test_another_key_is_not_taken_for_the_collectors(victim: Victim) -> None:
 
 def test_after_all_that_nothing_has_changed(victim: Victim) -> None:
     """The files of the agent are those that it makes, its configuration is as it was, and only its own program runs."""
-    known = {"enrolment", "token", "ca.pem", "agent.conf", "agent.conf.good", "last", "lock", "spool", "sent", "memory",
-             "status", "policy.toml", "diagnosis.key", "diagnosis.seen", "diagnosis.lock", "diagnosis.memory", "audit",
-             "audit.head", "audit.reserve"}  # fmt: skip
-    assert {path.name for path in victim.state.iterdir()} <= known
+    assert {path.name for path in victim.state.iterdir()} <= {*FILES, *FOLDERS}
     assert (victim.state / "agent.conf").read_text() == "interval = 1\n"
     assert all("python" in name for name in snapshot(victim))
     sent = [json.loads(path.read_text()) for path in (victim.state / "sent").iterdir()]
