@@ -103,7 +103,7 @@ class Register:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reads = reading(engine)
+        self._reads = reading(engine)  # somebody else may hold the one lock for writing for long
 
     @property
     def engine(self) -> Engine:
@@ -115,7 +115,7 @@ class Register:
         query = _devices().order_by(CustomerRow.slug, SiteRow.slug, DeviceRow.name)
         if not retired:
             query = query.where(DeviceRow.retired_at.is_(None))
-        with Session(self._reads) as session:  # whoever asks may hold the database's one lock for writing
+        with Session(self._reads) as session:
             return [_device(*row) for row in session.execute(query)]
 
     def device_by_instance(self, instance: str) -> Device | None:
@@ -124,13 +124,13 @@ class Register:
 
     def facts(self) -> tuple[dict[int, topology.Device], list[topology.Site]]:
         """Return what correlation and priority know of each live device, by its number, and of each site."""
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:
             rows = Rows.read(session)
             return rows.facts(), rows.site_facts()
 
     def parent(self, device: int) -> Parent | None:
         """Return what a live device hangs on and how that is known; None if nothing is known."""
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:
             rows = Rows.read(session)
             row = rows.devices[device][0] if device in rows.devices else None
             if row is None or not rows.instance(row.parent_id):
@@ -139,7 +139,7 @@ class Register:
 
     def links(self) -> dict[int, Link]:
         """Return what each live device hangs on, where that is known and in the register, by the device's number."""
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:
             rows = session.scalars(select(DeviceRow).where(DeviceRow.retired_at.is_(None))).all()
             live = {row.id for row in rows}
             return {
@@ -171,7 +171,7 @@ class Register:
     def polled(self) -> list[Polled]:
         """Return the live devices that have an address."""
         query = _devices().where(DeviceRow.retired_at.is_(None), DeviceRow.address != "").order_by(DeviceRow.id)
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:
             return [
                 Polled(_device(*row), row[0].address, msgspec.convert(row[0].polling, Polling))
                 for row in session.execute(query)
@@ -180,12 +180,12 @@ class Register:
     def networks(self) -> dict[tuple[str, str], list[str]]:
         """Return the networks of each (customer, site) that has some, in CIDR."""
         query = select(SiteRow, CustomerRow.slug).join(CustomerRow, SiteRow.customer_id == CustomerRow.id)
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:
             return {(slug, row.slug): row.networks for row, slug in session.execute(query) if row.networks}
 
     def export(self) -> str:
         """Return the YAML file of all live devices and sites, as `take_over` takes it."""
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:
             return book.dump(*Rows.read(session).forms())
 
     def fingerprint(self) -> int:
@@ -194,7 +194,7 @@ class Register:
         To read the rows as they are takes a tenth of the time that devices() and credentials() take.
         """
         tables = (CustomerRow, SiteRow, DeviceRow, DeviceTokenRow)
-        with self._engine.connect() as connection:
+        with self._reads.connect() as connection:
             found = [connection.exec_driver_sql(f"SELECT * FROM {t.__tablename__}").fetchall() for t in tables]  # noqa: S608
         return hash(repr(found))
 
@@ -206,7 +206,7 @@ class Register:
             .join(DeviceTokenRow, DeviceTokenRow.device_id == DeviceRow.id)
             .where(DeviceTokenRow.revoked_at.is_(None), DeviceRow.retired_at.is_(None))
         )
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:
             return {row[-1]: _device(*row[:-1]) for row in session.execute(query)}
 
     def create_enrol_token(
@@ -241,7 +241,7 @@ class Register:
             .join(CustomerRow, SiteRow.customer_id == CustomerRow.id)
             .order_by(EnrolTokenRow.id.desc())
         )
-        with Session(self._engine) as session:
+        with Session(self._reads) as session:
             return [
                 EnrolToken(row.id, customer, site, row.kind, row.expires_at, row.uses_left, row.revoked_at)
                 for row, site, customer in session.execute(query)
