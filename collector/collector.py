@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import random
@@ -18,7 +17,7 @@ from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector import pki
+from collector import folder, pki, processes
 from collector.config import Config, address, is_loopback
 from collector.database import open_database
 from collector.diagnosis.desk import RequestDesk
@@ -38,11 +37,8 @@ from collector.ingest.limits import Limits
 from collector.ingest.senders import Senders
 from collector.ingest.server import IngestServer, Settings
 from collector.ingest.totals import Totals
-from collector.ingest.worker import Task
-from collector.ingest.workers import Workers
 from collector.listening import bind, taken
 from collector.log import Log
-from collector.log.partitions import folder, partitions
 from collector.logs import Format
 from collector.metrics import Metrics
 from collector.observed import Observer
@@ -105,7 +101,7 @@ class Collector:
         Raises:
             StartError: what is in the way, in a sentence that says what to do.
         """
-        self._take_folder()
+        self._lock = folder.take(self.data)
         web_socket = bind(self.config.web.listen, "the pages")
         self._agents_socket = bind(self.config.agents.listen, "the agents")  # told before anything is made
         self._open_stores()
@@ -117,20 +113,6 @@ class Collector:
         self._tasks.append(asyncio.create_task(self._housekeeping()))
         self._tasks.append(asyncio.create_task(self._look_at_itself()))
         self.runtime.write(self.data)
-
-    def _take_folder(self) -> None:
-        try:
-            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = (self.data / "lock").open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StartError(
-                f"Another Watchdesk runs on {self.data}; stop it, or choose another folder with DATA= (or --data)."
-            ) from error
-        except OSError as error:
-            raise StartError(
-                f"{self.data} cannot be written ({error.strerror}); choose another folder with DATA= (or --data)."
-            ) from error
 
     def _open_stores(self) -> None:
         now = pki.utc_now()
@@ -163,9 +145,8 @@ class Collector:
         try:
             await asyncio.to_thread(self.pipeline.recover, self.log.head)
             known = self.pipeline.state.schemas.get
-            folder = self.data / "history"
             log, config = self.log, self.config
-            self.recorder = Recorder(log.directory, log.head, folder, config.history, known, log.tail)
+            self.recorder = Recorder(log.directory, log.head, self.data / "history", config.history, known, log.tail)
             self.event_keeper = EventKeeper(log.directory, log.head, self.event_store, config.events, log.tail)
         except (Unavailable, SQLAlchemyError) as error:
             raise StartError(f"The database does not answer: {error}.") from error
@@ -181,13 +162,9 @@ class Collector:
         agents, state = self.config.agents, self.pipeline.state
         parts = Parts()
         parts.restore(state.parts, state.schemas)
-        workers = self._workers()
-        limits = Limits(
-            agents.limits.device_values,
-            agents.limits.customer_values,
-            agents.limits.device_series,
-            agents.limits.customer_series,
-        )
+        workers = processes.workers(self, self._agents_socket)
+        bounds = agents.limits
+        limits = Limits(bounds.device_values, bounds.customer_values, bounds.device_series, bounds.customer_series)
         senders = Senders(self.register, state.marks, limits)
         self.desk = RequestDesk(
             self.store.diagnoses,
@@ -209,7 +186,7 @@ class Collector:
             linger=agents.linger,
             max_connections=agents.max_connections,
             backlog_bytes=agents.limits.backlog_bytes,
-            listening=self._main_socket() if agents.processes else self._agents_socket,
+            listening=processes.main_socket(self.data) if agents.processes else self._agents_socket,
         )
         receiver = Receiver(Writers(self.register.engine), parts)
         receiver.refresh(*receiver.read_register())  # before it listens: a sender that gets 401 drops its samples
@@ -237,55 +214,6 @@ class Collector:
         except OSError as error:
             raise StartError(taken(agents.listen, "the agents", error)) from error
         self.reload_rules()
-
-    def _main_socket(self) -> socket.socket:
-        """Return the socket on which the ingest processes bring what is no push."""
-        path = self.data / "main.socket"
-        path.unlink(missing_ok=True)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listening.bind(str(path))
-        path.chmod(0o600)
-        listening.listen(512)
-        return listening
-
-    def _workers(self) -> Workers | None:
-        """Return the ingest processes, if there are to be any, or if earlier ones left records."""
-        count, directory = self.config.agents.processes, self.log.directory
-        left = [number for number in partitions(directory) if number >= count]
-        if not count and not left:
-            return None
-        merged = self.pipeline.state.merged
-        workers = Workers(count, self._worker_task, directory, self.data / "heads", merged)
-        for number in left:
-            workers.publish_left(number, Log(folder(directory, number), floor=merged.get(number, 1)).head)
-        return workers
-
-    def _worker_task(self, partition: int, floor: int) -> Task:
-        agents, data = self.config.agents, self.data.absolute()
-        return Task(
-            partition=partition,
-            listening=self._agents_socket.fileno(),
-            log=str(data / "log"),
-            heads=str(data / "heads"),
-            main=str(data / "main.socket"),
-            database=self.config.database_url(self.data),
-            certificate=str(self.pki.server.absolute()) if self.agents_tls else "",
-            ca=str(self.pki.ca.absolute()),
-            floor=floor,
-            segment_bytes=self.config.log.segment_bytes,
-            interval=agents.interval,
-            linger=agents.linger,
-            max_connections=agents.max_connections,
-            backlog_bytes=agents.limits.backlog_bytes / max(1, agents.processes),
-            limits={
-                "device_values": agents.limits.device_values,
-                "customer_values": agents.limits.customer_values,
-                "device_series": agents.limits.device_series,
-                "customer_series": agents.limits.customer_series,
-            },
-            schemas={str(schema): columns for schema, columns in self.intake.schemas.items()},
-            log_format=self.log_format,
-        )
 
     async def _start_watching(self) -> None:
         """Begin to look at the devices that have no agent."""

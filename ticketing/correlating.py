@@ -6,38 +6,30 @@ the batch carry it out. A move that another one follows from is made in the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from ticketing import bulk, groups
 from ticketing.alert import Alert
 from ticketing.decide import Action, Decision, Policy, Reason, verdict_at
 from ticketing.fold import Case
-from ticketing.incident import Hold, Incident, Kind, Severity, State
+from ticketing.incident import Hold, Incident, Kind, State
 from ticketing.key import key
 from ticketing.life import working_state
-from ticketing.meaning import DEPENDS_ON, depends_on, runs_on, topic
+from ticketing.marks import Marks
+from ticketing.meaning import DEPENDS_ON
 from ticketing.priority import priority
 from ticketing.rows import INCIDENTS
 from ticketing.scene import Bond, Mark, Scene, mark_of
 from ticketing.surroundings import Surroundings
 
-_WIDE: Final = (Kind.SITE, Kind.INTERNET, Kind.POWER, Kind.GROUP, Kind.RACK)
 _MADE: Final = frozenset({Kind.GROUP, Kind.RACK})
 _POWERED: Final = frozenset({Kind.POWER, Kind.RACK, Kind.SITE})  # after which machines start anew
 _ROUNDS: Final = 6
-_DEVICES: Final = 100  # with the same fault: so many tell enough
-_MANY: Final = 5_000  # marks that one look reads at most
 _ENOUGH_BACK: Final = 0.5  # of its members: then a site or rack is back, and what is left stands for itself
-_READ: Final = (
-    *("id", "key", "customer", "site", "device", "klass", "alertname", "kind", "about", "state", "severity"),
-    *("priority", "parent", "hold", "hold_until", "active_at", "opened_at", "recovered_at", "placed_by"),
-    *("flapping_since", "owner", "comments", "depends_on"),
-)
-_COLUMNS: Final = tuple(INCIDENTS.c[name] for name in _READ)
 
 Load = Callable[[Select[Any]], list[Case]]
 
@@ -58,6 +50,7 @@ class Correlation:
     _keys: set[str] = field(default_factory=set)
     _fresh: set[int] = field(default_factory=set)
     _scene: Scene = field(init=False)
+    _marks: Marks = field(init=False)
 
     def run(self) -> None:
         """Move what belongs elsewhere now."""
@@ -68,8 +61,9 @@ class Correlation:
         self._keys = {case.key for case in self.cases}
         self._fresh = {case.incident.id for case in fresh if case.incident is not None}
         self._scene = Scene(self.around.topology, self.policy)
+        self._marks = Marks(self.connection, self.customer, self.around, self.policy, self.now, self._scene)
         self._scene.put(mark_of(case.incident) for case in self.cases if case.incident is not None)
-        self._read([self._scene.marks[number] for number in sorted(self._fresh)])
+        self._marks.read([self._scene.marks[number] for number in sorted(self._fresh)])
         for _ in range(_ROUNDS):
             moved = self._bind()
             if not self._gather() and not moved:
@@ -159,7 +153,7 @@ class Correlation:
             self._keep(case)
             if case.incident is not None and (before is None or not mark_of(before).standing):
                 self._fresh.add(case.incident.id)
-                self._put(self._free() & (INCIDENTS.c.alertname == case.incident.alertname))
+                self._marks.put(self._marks.free() & (INCIDENTS.c.alertname == case.incident.alertname))
                 opened = True
         return opened
 
@@ -172,7 +166,7 @@ class Correlation:
         parents = {self._scene.marks[number].parent for number in self._fresh}
         ids = sorted(number for number in parents if number is not None)
         if any(number not in self._scene.marks for number in ids):
-            self._put(INCIDENTS.c.id.in_(ids))
+            self._marks.put(INCIDENTS.c.id.in_(ids))
         for number in ids:
             mark = self._scene.marks.get(number)
             if mark is None or not mark.standing or not _is_made(mark):
@@ -319,82 +313,6 @@ class Correlation:
                 self._keep(case)
         return self._by_id.get(number)
 
-    def _read(self, fresh: Sequence[Mark]) -> None:
-        """Read the marks that the fresh ones may have to do with."""
-        open_ = (INCIDENTS.c.customer == self.customer) & INCIDENTS.c.resolved_at.is_(None)
-        wide = open_ & INCIDENTS.c.kind.in_([kind.value for kind in _WIDE])
-        self._put(wide)
-        sites = sorted({mark.site for mark in fresh if mark.kind is not Kind.NONE and mark.kind is not Kind.COMING})
-        if sites:
-            here = INCIDENTS.c.site.in_(sites) & (INCIDENTS.c.kind == Kind.UNREACHABLE.value)
-            self._put(open_ & here & (INCIDENTS.c.kind != ""))
-        devices = sorted(self._neighbours(fresh))
-        telling = (INCIDENTS.c.kind != "") | (INCIDENTS.c.depends_on != "")
-        wanted = sorted(frozenset().union(*(mark.depends for mark in fresh)))
-        names = sorted({mark.alertname for mark in fresh if runs_on(mark.alertname)})
-        about = {found for mark in fresh if (found := topic(mark.alertname))}
-        if about:
-            here = open_ & bulk.among(self.connection, INCIDENTS.c.device, devices)
-            known = self.connection.scalars(select(INCIDENTS.c.alertname).where(here).distinct())
-            names += [name for name in known if topic(name) in about]
-        wanted = sorted({*wanted, *names})
-        if wanted:
-            telling |= INCIDENTS.c.alertname.in_(wanted)
-        self._put(open_ & bulk.among(self.connection, INCIDENTS.c.device, devices) & telling)
-        self._read_alike(fresh)
-        if any(mark.kind is Kind.AFTERMATH for mark in fresh):
-            recent = INCIDENTS.c.resolved_at >= self.now - self.policy.aftermath - 600.0
-            away = INCIDENTS.c.kind.in_([Kind.UNREACHABLE.value, Kind.SITE.value, Kind.POWER.value])
-            self._put((INCIDENTS.c.customer == self.customer) & recent & away & (INCIDENTS.c.kind != ""))
-
-    def _free(self) -> ColumnElement[bool]:
-        """Return the condition that an incident is unresolved and stands for itself."""
-        mine = (INCIDENTS.c.customer == self.customer) & INCIDENTS.c.resolved_at.is_(None)
-        return mine & INCIDENTS.c.parent.is_(None) & INCIDENTS.c.hidden_since.is_(None)
-
-    def _read_alike(self, fresh: Sequence[Mark]) -> None:
-        """Read one mark of each further device that has the same fault, and those who miss a device."""
-        free = self._free()
-        names = sorted({mark.alertname for mark in fresh if mark.standing})
-        if names:
-            since = min(mark.active_at for mark in fresh if mark.standing) - self.policy.together
-            same = free & INCIDENTS.c.alertname.in_(names) & (INCIDENTS.c.active_at >= since)
-            columns = (
-                INCIDENTS.c.alertname,
-                INCIDENTS.c.klass,
-                INCIDENTS.c.about,
-                INCIDENTS.c.site,
-                INCIDENTS.c.device,
-            )
-            first = select(func.min(INCIDENTS.c.id)).where(same).group_by(*columns).limit(_DEVICES)
-            self._put(INCIDENTS.c.id.in_(list(self.connection.scalars(first))))
-        topology = self.around.topology
-        targets = {found.instance for mark in fresh if mark.standing and (found := topology.find(mark.place))}
-        if targets:
-            self._put(free & bulk.among(self.connection, INCIDENTS.c.about, sorted(targets)))
-
-    def _neighbours(self, fresh: Iterable[Mark]) -> set[str]:
-        """Return the names of the devices that these may depend on, or that may depend on them."""
-        topology = self.around.topology
-        names: set[str] = set()
-        for mark in fresh:
-            names.add(mark.device)
-            device = topology.find(mark.place)
-            if device is not None and mark.kind is not Kind.NONE:
-                names.update(above.name for above in topology.above(device))
-                names.update(child.name for child in topology.on(device))
-            if mark.about in topology.devices:
-                names.add(topology.devices[mark.about].name)
-        return names - {""}
-
-    def _put(self, wanted: ColumnElement[bool]) -> None:
-        known = self._scene.marks
-        self._scene.put(mark for mark in self._marks(wanted) if mark.id not in known)
-
-    def _marks(self, wanted: ColumnElement[bool]) -> list[Mark]:
-        query = select(*_COLUMNS).where(wanted & (INCIDENTS.c.customer == self.customer))
-        return [_mark(row) for row in self.connection.execute(query.order_by(INCIDENTS.c.id).limit(_MANY))]
-
 
 _RELEASED: Final = {
     Hold.VERDICT: Reason.NO_PARENT_DOWN,
@@ -403,17 +321,6 @@ _RELEASED: Final = {
     Hold.MAINTENANCE: Reason.MAINTENANCE_OVER,
     Hold.SILENCE: Reason.SILENCE_OVER,
 }
-
-
-def parents_of(connection: Connection, number: int) -> set[int]:
-    """Return what an incident is under, directly or not."""
-    found: set[int] = set()
-    parent: int | None = number
-    while (parent := connection.scalar(select(INCIDENTS.c.parent).where(INCIDENTS.c.id == parent))) is not None:
-        if parent in found:
-            break
-        found.add(parent)
-    return found
 
 
 def _is_made(mark: Mark) -> bool:
@@ -443,31 +350,4 @@ def _told(incident: Incident, left: int, now: float, state: str) -> Alert:
         at=now,
         active_at=incident.active_at,
         fingerprint=feed.fingerprint,
-    )
-
-
-def _mark(row: Any) -> Mark:
-    return Mark(
-        id=row.id,
-        key=row.key,
-        customer=row.customer,
-        site=row.site,
-        device=row.device,
-        klass=row.klass,
-        alertname=row.alertname,
-        kind=Kind(row.kind),
-        about=row.about,
-        state=State(row.state),
-        severity=Severity(row.severity),
-        priority=row.priority,
-        parent=row.parent,
-        hold=None if row.hold is None else Hold(row.hold),
-        hold_until=row.hold_until,
-        active_at=row.active_at,
-        opened_at=row.opened_at,
-        recovered_at=row.recovered_at,
-        depends=depends_on(row.depends_on),
-        touched=row.owner is not None or row.comments > 0 or row.state in {State.IN_PROGRESS, State.PENDING},
-        placed=row.placed_by is not None,
-        flapping=row.flapping_since is not None,
     )

@@ -16,12 +16,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ticketing import bulk, rows
 from ticketing.alert import Alert
-from ticketing.correlating import Correlation, parents_of
+from ticketing.correlating import Correlation
 from ticketing.decide import Policy
 from ticketing.errors import Conflict, Refused
 from ticketing.fold import Case
 from ticketing.incident import Incident, TimelineEntry
 from ticketing.key import key
+from ticketing.marks import parents_of
 from ticketing.models import CursorRow, DeliveryRow
 from ticketing.outbox.routing import COLUMNS as DELIVERY_COLUMNS
 from ticketing.outbox.routing import NOBODY, Router

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from collector.ingest.intake import Taken
+
 MAX_PACE: Final = 60.0
 LEAST_PACE: Final = 0.1  # seconds between two pieces of a backlog when nothing stands in its way
 
@@ -28,6 +30,14 @@ class Pace:
         self._at = now
         late = self._debt / self._rate - 1.0  # a second's worth may come at once
         return min(late * (1 + self._random()), MAX_PACE) if late > 0 else 0.0
+
+    def advice(self, taken: Taken, size: int, now: float) -> float | None:
+        """Return the pace to tell the sender of a backlog, None for nothing: one that was told holds until another."""
+        if taken.rows < 2:
+            return None
+        pace = self.take(size, now)
+        told, taken.sender.paced = taken.sender.paced, pace > 0
+        return max(pace, LEAST_PACE) if told or pace else None
 
     def retry_after(self) -> int:
         """Return the seconds after which one may try again who was refused because too much waits."""

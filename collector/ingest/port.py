@@ -16,18 +16,19 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent import wire
-from collector import installer
 from collector.diagnosis.desk import RequestDesk
-from collector.errors import LogError, Refusal, RegisterError
+from collector.errors import LogError, Refusal
 from collector.foreign import route as foreign
 from collector.ingest.commit import Committer
 from collector.ingest.connection import SWEEP_SECONDS, Connection, Reply, Slot
 from collector.ingest.counters import Counters
+from collector.ingest.downloads import Downloads
+from collector.ingest.enrolling import enrol
 from collector.ingest.http import Request, answer, closing, refusal, with_lines
 from collector.ingest.intake import Intake, Sender, Taken, not_written
 from collector.ingest.lane import Lane
 from collector.ingest.messages import Enrolment, JsonPush, decode, frames_of
-from collector.ingest.pace import LEAST_PACE, Pace
+from collector.ingest.pace import Pace
 from collector.ingest.repeated import RepeatedHead
 from collector.ingest.requests import Refusals
 from collector.ingest.senders import Senders
@@ -42,8 +43,6 @@ from collector.remotewrite.receiver import Sender as Writer
 from collector.remotewrite.route import RemoteWrite
 
 MAX_WRONG_TOKENS: Final = 100  # a minute and address
-INTERVALS: Final = {"desktop": 60.0}  # seconds between the readings of an agent, by class; others: USUAL_INTERVAL
-USUAL_INTERVAL: Final = 15.0
 FORGIVE_SECONDS: Final = 60.0
 KEY_PATH: Final = b"/v1/diagnosis-key"
 REQUESTS_PATH: Final = b"/v1/requests"
@@ -124,6 +123,7 @@ class Port:
         )
         self._pace = Pace(settings.backlog_bytes)
         self._refusals = Refusals(clock)
+        self._downloads = Downloads(settings.ca)
         self.peers: dict[int, str] = {}
         self._wrong: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -202,7 +202,7 @@ class Port:
         now = self._clock()
         if sender is not None and not self.committer.busy:
             wait = sender.account.allowance.wait(now) or sender.customer.allowance.wait(now)
-            row = None if wait else self._intake.take_row(sender, _plain(head, body), sent=sent, now=now)
+            row = None if wait else self._intake.take_row(sender, head.plain(body), sent=sent, now=now)
             if row is not None:
                 sender.account.allowance.spend(row.columns)
                 sender.customer.allowance.spend(row.columns)
@@ -214,7 +214,6 @@ class Port:
 
     def handle(self, request: Request, reply: Reply) -> None:
         """Take any request."""
-
         identity = new_id()
         context = request_id.set(identity)
 
@@ -255,15 +254,7 @@ class Port:
         sender.customer.allowance.spend(taken.values)
         self.counters.bytes += len(request.body)
         self.counters.duplicates += not taken.records
-        self.committer.put(taken.records, lambda error: self._pushed(error, taken, self._advice(taken, body), reply))
-
-    def _advice(self, taken: Taken, body: bytes) -> float | None:
-        """Return the pace to tell the sender of a backlog, None for nothing: one that was told holds until another."""
-        if taken.rows < 2:
-            return None
-        pace = self._pace.take(len(body), self._clock())
-        told, taken.sender.paced = taken.sender.paced, pace > 0
-        return max(pace, LEAST_PACE) if told or pace else None
+        self.committer.put(taken.records, partial(self._pushed, taken, len(body), reply))
 
     def _write(self, request: Request, reply: Reply) -> None:
         self.writes.handle(self._writer(request), request, reply)
@@ -287,13 +278,14 @@ class Port:
         self.counters.pushes += 1
         self.counters.values += samples
 
-    def _pushed(self, error: LogError | None, taken: Taken, pace: float | None, reply: Reply) -> None:
+    def _pushed(self, taken: Taken, size: int, reply: Reply, error: LogError | None) -> None:
         if error is not None:
             self._intake.take_back(taken)
             reply(refusal(not_written(error), self._clock()))
             return
         self.counters.pushes += 1
         self.counters.values += taken.values
+        pace = self._pace.advice(taken, size, self._clock())
         if pace is not None:
             reply(answer(200, self._clock(), msgspec.json.encode({"pace": round(pace, 3)})))
         else:
@@ -322,25 +314,14 @@ class Port:
                 self._later(self._enrol(decode(request.content(), Enrolment), request.peer), reply)
             case b"POST", b"/v1/retire":
                 self._later(self._retire(self._sender(request).device), reply)
-            case b"GET", b"/v1/ca":
-                pem = self._settings.ca.read_bytes()
-                reply(answer(200, self._clock(), pem, content_type="application/x-pem-file"))
-            case b"GET", b"/install.sh":
-                reply(answer(200, self._clock(), installer.script(), content_type="text/x-shellscript"))
-            case b"GET", b"/v1/agent.tar.gz":
-                reply(answer(200, self._clock(), installer.archive(), content_type="application/gzip"))
-            case b"GET", b"/install.ps1":
-                reply(answer(200, self._clock(), installer.script_for_windows(), content_type="text/plain"))
-            case b"GET", b"/v1/agent.msi":
-                self._later(self._msi(), reply)
             case b"GET", (b"/-/ready" | b"/-/healthy"):
                 self._health(request.path, reply)
-            case _, (b"/api/v1/write" | b"/api/v2/alerts"):
+            case _, (b"/api/v1/write" | b"/api/v2/alerts" | b"/v1/push" | b"/v1/enrol" | b"/v1/retire"):
                 raise Refusal(405, "not with this method")
-            case _, (b"/v1/push" | b"/v1/enrol" | b"/v1/retire" | b"/v1/ca" | b"/install.sh" | b"/install.ps1"):
-                raise Refusal(405, "not with this method")
-            case _, (b"/v1/agent.tar.gz" | b"/v1/agent.msi"):
-                raise Refusal(405, "not with this method")
+            case method, name if name in self._downloads:
+                if method != b"GET":
+                    raise Refusal(405, "not with this method")
+                self._later(self._download(name), reply)
             case _:
                 raise Refusal(404, "there is nothing here; the pages are on the other port")
 
@@ -378,32 +359,20 @@ class Port:
             raise Refusal(429, "too many wrong tokens from this address", retry_after=60, reason="wrong_tokens")
 
     async def _enrol(self, wish: Enrolment, peer: str) -> bytes:
+        now, interval = self._clock(), self._settings.interval
         try:
-            new = await asyncio.to_thread(
-                self._register.enrol, wish.token, wish.hostname, os=wish.os, kind=wish.kind, now=self._clock()
-            )
+            content = await asyncio.to_thread(enrol, self._register, wish, now=now, interval=interval)
         except PermissionError as error:
             self._count_wrong(peer)
             raise Refusal(403, str(error)) from error
-        except RegisterError as error:
-            raise Refusal(409, str(error)) from error
         await self._changed()
-        content = {
-            "device": new.device.instance,
-            "token": new.token,
-            "interval": self._settings.interval or INTERVALS.get(new.device.kind, USUAL_INTERVAL),
-        }
         if self._desk is not None:
             content["diagnosis_key"] = self._desk.key.public
         return answer(201, self._clock(), msgspec.json.encode(content))
 
-    async def _msi(self) -> bytes:
-        """Give the package that the provider has built and put beside the CA's folder."""
-        try:
-            package = await asyncio.to_thread((self._settings.ca.parent.parent / "agent.msi").read_bytes)
-        except OSError:
-            raise Refusal(404, "no Windows package is here; put it into the data folder as agent.msi") from None
-        return answer(200, self._clock(), package, content_type="application/x-msi")
+    async def _download(self, path: bytes) -> bytes:
+        content, content_type = await self._downloads.read(path)
+        return answer(200, self._clock(), content, content_type=content_type)
 
     async def _retire(self, device: Device) -> bytes:
         await asyncio.to_thread(self._register.retire, device.id, self._clock())
@@ -426,16 +395,3 @@ class Port:
         task = asyncio.create_task(run())
         self._others.add(task)
         task.add_done_callback(self._others.discard)
-
-
-def _plain(head: RepeatedHead, body: bytes) -> bytes:
-    """Return the body without its compression; empty if it cannot be: who looks closer will tell why."""
-    if not head.request.encoding:
-        return body
-    head.request.body = body
-    try:
-        return head.request.content()
-    except Refusal:
-        return b""
-    finally:
-        head.request.body = b""

@@ -10,6 +10,7 @@ import re
 from typing import Final, TypeAlias
 
 from agent import wire
+from collector.errors import Refusal
 from collector.ingest.http import Request
 from collector.ingest.intake import Sender
 
@@ -62,6 +63,18 @@ class RepeatedHead:
         if time is None:
             return None if request.sent is not None else RepeatedHead(request, data[: length.start(1)], b"", 0)
         return RepeatedHead(request, data[: time.start(1)], data[time.end(1) : length.start(1)], len(time[1]))
+
+    def plain(self, body: bytes) -> bytes:
+        """Return the body without its compression; empty if it cannot be: who looks closer will tell why."""
+        if not self.request.encoding:
+            return body
+        self.request.body = body
+        try:
+            return self.request.content()
+        except Refusal:
+            return b""
+        finally:
+            self.request.body = b""
 
     def find(self, data: bytes, at: int) -> Found | None:
         """Return the push whose head is here, or None if it is another head, or not whole."""
