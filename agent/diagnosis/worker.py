@@ -25,10 +25,14 @@ from agent.probes import NoData
 from agent.probes.host import Host
 from agent.redact import redact
 
-MAX_MEMORY = 512 << 20
+MAX_MEMORY = 512 << 20  # of address space, beside what the process has at its start
 MAX_FILES = 512
 MAX_KEPT = 16 << 10  # characters of what a function wants to know next time
 GRACE = 2.0  # seconds after its cap until it is ended
+FAILURES = (
+    *(OSError, LookupError, ValueError, TypeError, AttributeError, MemoryError, OutputError),
+    RuntimeError,  # no further thread can be had
+)
 
 
 def examine(diagnosis: Diagnosis, asked: object, look: Look) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def told(diagnosis: Diagnosis, asked: object, options: Mapping[str, str], memory
         result = examine(diagnosis, asked, Look(task, time.monotonic() + diagnosis.seconds))
     except (NotFound, NoData) as error:
         return {"none": redact(str(error), 300)}
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, MemoryError, OutputError) as error:
+    except FAILURES as error:
         return {"failed": redact(f"{type(error).__name__}: {error}", 300)}
     kept = task.memory if len(json.dumps(task.memory)) <= MAX_KEPT else {}
     return {"result": result, "memory": kept}
@@ -111,8 +115,18 @@ def bound(seconds: float, scratch: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     os.nice(5)
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+        most = MAX_MEMORY + _address_space()
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         _be_first_to_go()
+
+
+def _address_space() -> int:
+    """Return the bytes that this process has already: who starts a thread that gets no stack waits for ever."""
+    try:
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            return int(file.read(64).split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _be_first_to_go() -> None:

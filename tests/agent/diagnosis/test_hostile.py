@@ -90,7 +90,7 @@ def snapshot(victim: Victim) -> set[str]:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue
-        if parent == victim.process.pid:
+        if parent == victim.process.pid and words[0]:  # one that has just ended has no words any more
             found.add(words[0].decode())
     return found
 

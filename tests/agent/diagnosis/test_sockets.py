@@ -3,9 +3,11 @@
 import os
 import socket
 import subprocess
+import time
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,6 +106,16 @@ s = socket.socket(); s.setblocking(False); s.connect_ex(("10.1.0.2", 5432)); pri
 """
 
 
+def told(here: Node, word: str) -> dict[str, Any]:
+    """Return what is found as soon as the finding has a word: the kernel takes its time to try again."""
+    until = time.monotonic() + 60
+    while True:
+        found = here.diagnose("net.sockets")
+        if word in found["finding"] or time.monotonic() > until:
+            return found
+        time.sleep(0.2)
+
+
 @needs_networks()
 def test_a_program_that_forgets_to_close(pair: list[Node]) -> None:
     with pair[0].serving(LEAKS) as leaking:
@@ -130,10 +142,7 @@ def test_connections_that_hang(pair: list[Node]) -> None:
         there.ip("address flush dev eth0")  # it is there, and does not answer to its name any more
         here.ip("neigh replace 10.1.0.2 lladdr 02:00:00:00:00:01 dev eth0 nud permanent")
         try:
-            for _ in range(60):
-                found = here.diagnose("net.sockets")
-                if "hang" in found["finding"]:
-                    break
+            found = told(here, "hang")
         finally:
             there.ip("address add 10.1.0.2/24 dev eth0")
             here.ip("neigh del 10.1.0.2 dev eth0")
@@ -146,10 +155,7 @@ def test_connections_that_are_not_answered(pair: list[Node]) -> None:
     here.ip("neigh replace 10.1.0.2 lladdr 02:00:00:00:00:01 dev eth0 nud permanent")
     try:
         with here.serving(CALLS):
-            for _ in range(60):
-                found = here.diagnose("net.sockets")
-                if "SYN_SENT" in found["finding"]:
-                    break
+            found = told(here, "SYN_SENT")
     finally:
         here.ip("neigh del 10.1.0.2 dev eth0")
     assert found["finding"] == "1 connections to 10.1.0.2:5432 wait for an answer to their first packet (SYN_SENT)"
