@@ -17,7 +17,7 @@ up: $(VENV)/.collector
 	@exec $(BIN)/watchdesk --data "$(DATA)" up --port "$(PORT)"
 
 test: $(VENV)/.dev servers
-	$(PYTEST) -n $(JOBS) -m "not soak" tests
+	$(PYTEST) -n $(JOBS) --dist worksteal -m "not soak" tests
 
 e2e: $(VENV)/.dev servers
 	$(PYTEST) tests/e2e
